@@ -1,0 +1,1 @@
+"""The notebook: what the agent keeps between runs."""

@@ -1,0 +1,1 @@
+"""The voice: local and remote language models behind one chat interface."""

@@ -1,0 +1,1 @@
+"""The words: every text that a model reads, one template a file."""

@@ -1,0 +1,45 @@
+"""What a tool family is given when it is built: the run's workspace, results, reader and state."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tools.workspace import Workspace
+
+
+class Reader(Protocol):
+    """Applies the model to one text, without tools: the text can inform, never command."""
+
+    def read(self, question: str, text: str, *, max_words: int) -> str:
+        """Answer `question` from `text` alone, in at most about `max_words` words."""
+
+
+class Results(Protocol):
+    """Long results of this run, kept whole under a handle such as `r3`."""
+
+    def handles(self) -> list[str]: ...
+    def page(self, handle: str, number: int) -> str:
+        """Page `number` (from 1) of the result; raises ToolRetry for an unknown handle or page."""
+    def pages(self, handle: str) -> int: ...
+
+
+class NoResults:
+    """For tools used outside a run."""
+
+    def handles(self) -> list[str]:
+        return []
+
+    def page(self, handle: str, number: int) -> str:
+        raise KeyError(handle)
+
+    def pages(self, handle: str) -> int:
+        return 0
+
+
+@dataclass(frozen=True)
+class ToolContext:
+    """Handed to every `get_tools(context)`."""
+
+    workspace: Workspace
+    reader: Reader | None = None
+    """None where no model is at hand; families that need one then offer nothing."""
+    results: Results = field(default_factory=NoResults)

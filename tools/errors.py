@@ -1,0 +1,18 @@
+"""What can go wrong in a tool, and who acts next.
+
+ToolError
+├── ToolRetry    the model: the call was wrong, a corrected one may work
+└── ToolFailed   the model: the call was fine, the tool could not do it; do not repeat it
+"""
+
+
+class ToolError(Exception):
+    """A tool's failure that the model is shown as an observation. The text is the observation."""
+
+
+class ToolRetry(ToolError):
+    """The call was wrong; the message says what a right one looks like."""
+
+
+class ToolFailed(ToolError):
+    """The call was right, but the tool could not do it; repeating it will not help."""
