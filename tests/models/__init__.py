@@ -1,0 +1,1 @@
+"""Tests of the voice: engine, cache, grammar, networks, chat, catalogue."""
