@@ -33,7 +33,7 @@ class Prompt:
     text: str
 
 
-def render(name: str, **values: object) -> str:
+def render(name: str, /, **values: object) -> str:
     """The prompt `name` with its values filled in, without the file's final newline.
 
     Raises:
@@ -73,7 +73,7 @@ def parse(name: str, content: str) -> Prompt:
     text = content[header.end() :].removesuffix("\n")
     used = set(_HOLE.findall(text))
     if undeclared := used - set(declared):
-        raise PromptError(f"prompt {name!r} uses {_listed(undeclared)}, not named on its first line")
+        raise PromptError(f"prompt {name!r} uses undeclared {_listed(undeclared)}")
     if unused := set(declared) - used:
         raise PromptError(f"prompt {name!r} names {_listed(unused)} but never uses it")
     return Prompt(name, frozenset(declared), text)

@@ -48,7 +48,7 @@ def test_a_file_without_its_first_line_is_refused() -> None:
 
 
 def test_a_value_that_is_used_but_not_named_is_refused() -> None:
-    with pytest.raises(PromptError, match="uses 'b'"):
+    with pytest.raises(PromptError, match="uses undeclared 'b'"):
         parse("x", "{{# values: a #}}\n{{ a }} {{ b }}\n")
 
 
