@@ -1,0 +1,286 @@
+"""What the person set, from five layers, and where each value came from.
+
+    command line > environment TUNEWARD_* > tuneward.yaml in the workspace > HOME/settings.yaml > defaults
+
+A workspace may belong to anyone, so its file can only narrow: a stricter mode, a smaller budget,
+fewer tools, less memory. It can never name a model, an endpoint or a plug-in.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from agent.errors import SettingsError
+from agent.safe_text import safe_text
+from agent.settings_file import Placed, read_settings_file
+
+Mode = Literal["auto", "ask", "deny", "read-only"]
+"""From the loosest to the strictest. `ask` puts a question to the person at the terminal, `auto`
+goes by the grants alone, `deny` refuses whatever would be asked, `read-only` also refuses writing."""
+Memory = Literal["write", "read", "off"]
+"""From the loosest to the strictest."""
+
+USER_FILE = "settings.yaml"
+WORKSPACE_FILE = "tuneward.yaml"
+_PREFIX = "TUNEWARD_"
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetSettings:
+    """Limits of one run; None leaves the goal's own limit, or its default, as it is."""
+
+    steps: int | None = None
+    seconds: int | None = None
+    tokens: int | None = None
+    tuning_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The resolved settings of one command."""
+
+    home: Path
+    """Where state lives: models/ runs/ grants.yaml and the user's settings file."""
+    workspace: Path
+    """The folder that the agent works in; absolute."""
+    model: str = "default"
+    """A catalogue name, a name from `models`, a hub id, a folder, a .gguf file, `openai:MODEL@URL`."""
+    models: Mapping[str, str] = field(default_factory=dict)
+    """The person's own names for models: `big: openai:Qwen3@http://gpu:8000/v1`."""
+    mode: Mode = "ask"
+    tools: tuple[str, ...] | None = None
+    """Names or families that a run is offered; None is every tool that reads, remembers or writes."""
+    tools_limit: tuple[str, ...] | None = None
+    """Names or families that the workspace's file allows at most; None sets no limit."""
+    tool_files: tuple[Path, ...] = ()
+    """Python files with more tools (`--tools FILE.py`)."""
+    device: str | None = None
+    """`cpu`, `cuda`, `cuda:1`, `mps`; None takes the best there is."""
+    dtype: str | None = None
+    quant: str | None = None
+    memory: Memory = "read"
+    budget: BudgetSettings = BudgetSettings()
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    """Where each value came from, by dotted name; what is missing here is a default."""
+    ignored: tuple[str, ...] = ()
+    """Lines of the workspace's file that would have widened something, and were not followed."""
+
+    @property
+    def user_file(self) -> Path:
+        return self.home / USER_FILE
+
+    def target(self, model: str) -> str:
+        """What a model's name stands for: the person's own entry in `models`, or the name itself."""
+        return self.models.get(model, model)
+
+
+_BUDGET = tuple(f"budget.{f.name}" for f in fields(BudgetSettings))
+_CHOICES = {"mode": get_args(Mode), "memory": get_args(Memory)}
+_WORDS = ("model", "device", "dtype", "quant")
+_LISTS = ("tools", "tool_files")
+_NARROWING = ("mode", "memory", "tools", *_BUDGET)
+_NAMES = (*_WORDS, *_CHOICES, *_LISTS, *_BUDGET)
+_LAYERS_ONLY_OUTSIDE = ("home",)
+
+
+def default_home(environ: Mapping[str, str] = os.environ) -> Path:
+    """The folder for state: TUNEWARD_HOME, else the user's data folder."""
+    if named := environ.get(f"{_PREFIX}HOME"):
+        return Path(named).expanduser().resolve()
+    import platformdirs
+
+    return platformdirs.user_data_path("tuneward", appauthor=False).resolve()
+
+
+def load_settings(
+    *,
+    workspace: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Settings:
+    """Resolve all layers.
+
+    Args:
+        workspace: the folder to work in; the current one where left out.
+        options: settings from the command line by dotted name; None and empty values do not count.
+
+    Raises:
+        SettingsError: a file, variable or value is wrong; one line for each mistake.
+    """
+    home = default_home(environ)
+    folder = _existing_workspace(workspace or Path.cwd())
+    if home.is_relative_to(folder) or folder.is_relative_to(home):
+        raise SettingsError(
+            f"the workspace {folder} and Tuneward's own state {home} contain one another, so a run"
+            " could change its own permissions; choose another --workspace, or set TUNEWARD_HOME"
+        )
+    mistakes: list[str] = []
+    layers = [
+        _checked(read_settings_file(home / USER_FILE), home, mistakes),
+        _checked(_environment(environ, mistakes), Path.cwd(), mistakes),
+        _checked(_command_line(options or {}), Path.cwd(), mistakes),
+    ]
+    narrowing = _narrowing(folder / WORKSPACE_FILE, home / USER_FILE, folder, mistakes)
+    if mistakes:
+        raise SettingsError("\n".join(mistakes))
+    user, *above = layers
+    values, ignored = _narrowed(user, narrowing)
+    for layer in above:
+        values = {**values, **layer}
+    return _settings(home, folder, values, ignored)
+
+
+def _existing_workspace(folder: Path) -> Path:
+    resolved = folder.expanduser().resolve()
+    if not resolved.exists():
+        raise SettingsError(f"the workspace {folder} does not exist; make it, or name another")
+    if not resolved.is_dir():
+        raise SettingsError(f"the workspace {folder} is a file; name the folder that holds it")
+    return resolved
+
+
+def _environment(environ: Mapping[str, str], mistakes: list[str]) -> dict[str, Placed]:
+    known = {_PREFIX + name.replace(".", "_").upper(): name for name in _NAMES}
+    found: dict[str, Placed] = {}
+    for variable, value in environ.items():
+        if not variable.startswith(_PREFIX) or variable == f"{_PREFIX}HOME":
+            continue
+        if variable not in known:
+            near = _nearest(variable, [*known, f"{_PREFIX}HOME"])
+            mistakes.append(f"the environment variable {variable} is no setting{near}")
+        elif value:
+            found[known[variable]] = Placed(value, variable)
+    return found
+
+
+def _command_line(options: Mapping[str, Any]) -> dict[str, Placed]:
+    given = {name: value for name, value in options.items() if value not in (None, "", (), [])}
+    return {name: Placed(value, "the command line") for name, value in given.items()}
+
+
+def _checked(layer: Mapping[str, Placed], base: Path, mistakes: list[str]) -> dict[str, Placed]:
+    """The layer with every value parsed; relative paths start at `base`."""
+    found: dict[str, Placed] = {}
+    for name, placed in layer.items():
+        try:
+            found[name] = replace(placed, value=_parsed(name, placed.value, base))
+        except ValueError as error:
+            mistakes.append(f"{placed.place}: {error}")
+    return found
+
+
+def _parsed(name: str, value: Any, base: Path) -> Any:
+    if name in _BUDGET:
+        return _positive(name, value)
+    if name in _CHOICES:
+        # YAML reads a bare `off` as false.
+        word = "off" if value is False else value
+        if word not in _CHOICES[name]:
+            raise ValueError(
+                f"`{name}` is {_shown(value)}; it is one of {', '.join(_CHOICES[name])}"
+            )
+        return word
+    if name in _LISTS:
+        separator = os.pathsep if name == "tool_files" else ","
+        words = value.split(separator) if isinstance(value, str) else value
+        if not isinstance(words, list | tuple) or not all(isinstance(w, str | Path) for w in words):
+            raise ValueError(f"`{name}` is {_shown(value)}; it is a list of words")
+        if name == "tools":
+            return tuple(str(word).strip() for word in words)
+        return tuple((base / Path(word).expanduser()).resolve() for word in words)
+    if name in _WORDS or name.startswith("models."):
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError(f"`{name}` is {_shown(value)}; it is a word")
+        return value.strip()
+    if name == "home":
+        raise ValueError("`home` is set with the environment variable TUNEWARD_HOME")
+    known = [*_NAMES, "models", "budget"]
+    if name in ("budget", "models"):
+        raise ValueError(f"`{name}` is {_shown(value)}; it holds `name: value` lines")
+    raise ValueError(f"unknown setting `{safe_text(name, one_line=True)}`{_nearest(name, known)}")
+
+
+def _positive(name: str, value: Any) -> int:
+    try:
+        number = int(value) if isinstance(value, str) else value
+    except ValueError:
+        number = None
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ValueError(f"`{name}` is {_shown(value)}; it is a whole number from 1")
+    return number
+
+
+def _narrowing(file: Path, user_file: Path, base: Path, mistakes: list[str]) -> dict[str, Placed]:
+    """What the workspace's file asks for; anything that could widen is a mistake."""
+    if file.is_symlink():
+        mistakes.append(f"{file}: is a link; a workspace's settings are a plain file")
+        return {}
+    allowed: dict[str, Placed] = {}
+    for name, placed in read_settings_file(file).items():
+        if name in _NAMES and name not in _NARROWING or name.split(".")[0] == "models":
+            mistakes.append(
+                f"{placed.place}: a workspace cannot set `{safe_text(name, one_line=True)}`; give it"
+                f" on the command line or in {user_file}"
+            )
+        else:
+            allowed[name] = placed
+    return _checked(allowed, base, mistakes)
+
+
+def _narrowed(
+    user: dict[str, Placed], asked: Mapping[str, Placed]
+) -> tuple[dict[str, Placed], list[str]]:
+    """The user's values, made narrower where the workspace asks for it, and what was not followed."""
+    values, ignored = dict(user), []
+    for name, placed in asked.items():
+        if name == "tools":
+            values["tools_limit"] = placed
+            continue
+        now = values[name].value if name in values else _DEFAULTS.get(name)
+        if now is None or _is_narrower(name, placed.value, now):
+            values[name] = placed
+        elif placed.value != now:
+            ignored.append(
+                f"{placed.place}: `{name}: {placed.value}` would widen `{now}`; a workspace can"
+                " only narrow, so it was not followed"
+            )
+    return values, ignored
+
+
+_DEFAULTS: dict[str, Any] = {"mode": "ask", "memory": "read"}
+
+
+def _is_narrower(name: str, new: Any, old: Any) -> bool:
+    if name in _CHOICES:
+        order = _CHOICES[name]
+        return order.index(new) > order.index(old)
+    return bool(new < old)
+
+
+def _settings(
+    home: Path, workspace: Path, values: Mapping[str, Placed], ignored: list[str]
+) -> Settings:
+    plain = {name: p.value for name, p in values.items() if "." not in name}
+    budget = {n.split(".")[1]: p.value for n, p in values.items() if n in _BUDGET}
+    models = {n.split(".", 1)[1]: p.value for n, p in values.items() if n.startswith("models.")}
+    return Settings(
+        home=home,
+        workspace=workspace,
+        models=models,
+        budget=BudgetSettings(**budget),
+        provenance={name: placed.place for name, placed in values.items()},
+        ignored=tuple(ignored),
+        **plain,
+    )
+
+
+def _shown(value: object) -> str:
+    return safe_text(repr(value), width=60, one_line=True)
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(sorted(known))}"
