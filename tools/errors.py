@@ -2,6 +2,7 @@
 
 ToolError
 ├── ToolRetry    the model: the call was wrong, a corrected one may work
+│   └── WorkspaceError   the path is illegal, leaves the workspace, or is not what the call needs
 └── ToolFailed   the model: the call was fine, the tool could not do it; do not repeat it
 """
 
@@ -12,6 +13,10 @@ class ToolError(Exception):
 
 class ToolRetry(ToolError):
     """The call was wrong; the message says what a right one looks like."""
+
+
+class WorkspaceError(ToolRetry):
+    """The workspace does not do that with this path; one line that says why and what would work."""
 
 
 class ToolFailed(ToolError):
