@@ -10,6 +10,9 @@ _MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
+_USUAL = ("gb18030", "cp1252")
+_DOUBTFUL = 0.12
+"""Share of odd characters above which the usual two are given up."""
 
 
 def decode(data: bytes) -> str | None:
@@ -35,8 +38,9 @@ def encoding_of(data: bytes) -> str | None:
 
 def _legacy(sample: bytes) -> str | None:
     """A short text gives a guesser nothing to go by, so the usual ones are asked first."""
-    best = from_bytes(sample, cp_isolation=["cp1252", "gb18030", "shift_jis", "euc_kr"]).best()
-    best = best or from_bytes(sample).best()
+    best = from_bytes(sample, cp_isolation=list(_USUAL)).best()
+    if best is None or best.chaos > _DOUBTFUL:
+        best = from_bytes(sample).best() or best
     return best.encoding if best is not None else None
 
 

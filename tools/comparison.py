@@ -1,0 +1,120 @@
+"""Which rows meet a condition; text, numbers and dates are each compared as what they are."""
+
+from typing import Literal, get_args
+
+import polars as pl
+
+from tools.errors import ToolRetry
+from tools.table_text import dates, is_empty, numbers, text_of
+
+Comparison = Literal[
+    "equals",
+    "not_equals",
+    "contains",
+    "not_contains",
+    "greater",
+    "at_least",
+    "less",
+    "at_most",
+    "before",
+    "after",
+    "is_empty",
+    "is_not_empty",
+]
+COMPARISONS: tuple[Comparison, ...] = get_args(Comparison)
+
+_PERIOD = r"^[0-9]{4}(-[0-9]{2})?$"
+
+
+def matches(column: pl.Series, comparison: Comparison, value: str) -> pl.Series:
+    """True for each cell that meets the condition.
+
+    Text is compared without regard to case and outer spaces. A date such as `2024-05` stands for
+    the whole month: `before` it means before its first day, `after` it after its last.
+
+    Raises:
+        ToolRetry: an order is asked of a value or a column that is neither number nor date.
+    """
+    if comparison == "is_empty":
+        return is_empty(column)
+    if comparison == "is_not_empty":
+        return ~is_empty(column)
+    if comparison in ("equals", "not_equals"):
+        same = _equals(column, value)
+        return same if comparison == "equals" else ~same
+    if comparison in ("contains", "not_contains"):
+        found = mentions(column, value)
+        return found if comparison == "contains" else ~found
+    return _ordered(column, comparison, value)
+
+
+def mentioned(frame: pl.DataFrame, text: str) -> pl.Series:
+    """True for each row that has `text` in one of its cells, in any case."""
+    found = pl.repeat(False, frame.height, eager=True)
+    for name in frame.columns:
+        found |= mentions(frame[name], text)
+    return found
+
+
+def mentions(column: pl.Series, text: str) -> pl.Series:
+    """True for each cell that has `text` in it, in any case."""
+    if not text.strip():
+        raise ToolRetry("the text to look for is empty")
+    wanted: str = _folded(pl.Series([text]))[0]
+    return _folded(column).str.contains(wanted, literal=True)
+
+
+def _folded(series: pl.Series) -> pl.Series:
+    return text_of(series).fill_null("").str.normalize("NFC").str.strip_chars().str.to_lowercase()
+
+
+def _equals(column: pl.Series, value: str) -> pl.Series:
+    wanted: str = _folded(pl.Series([value]))[0]
+    same = _folded(column) == wanted
+    number = numbers(pl.Series([value]))[0]
+    if number is not None:
+        same |= (numbers(column) == number).fill_null(False)
+    moment = _moment(value)
+    if moment is not None:
+        same |= (dates(column).str.slice(0, len(moment)) == moment).fill_null(False)
+    return same
+
+
+def _ordered(column: pl.Series, comparison: Comparison, value: str) -> pl.Series:
+    number, moment = numbers(pl.Series([value]))[0], _moment(value)
+    if number is None and moment is None:
+        raise ToolRetry(
+            f"`{comparison}` compares with a number or a date such as 2024-05-31, not {value!r}; "
+            "for text use equals or contains"
+        )
+    if moment is not None and (days := dates(column)).null_count() < len(column):
+        return _compare(days.str.slice(0, len(moment)), comparison, moment)
+    if number is not None and (amounts := numbers(column)).null_count() < len(column):
+        return _compare(amounts, comparison, number)
+    what = "numbers" if number is not None else "dates such as 2024-05-31"
+    seen = text_of(column.filter(~is_empty(column))).unique(maintain_order=True).head(5).to_list()
+    raise ToolRetry(
+        f"column {column.name!r} holds no {what}, so `{comparison}` cannot compare them; "
+        f"its values look like: {', '.join(seen) or 'all empty'}"
+    )
+
+
+def _compare(cells: pl.Series, comparison: Comparison, limit: float | str) -> pl.Series:
+    if comparison in ("greater", "after"):
+        found = cells > limit
+    elif comparison in ("less", "before"):
+        found = cells < limit
+    elif comparison == "at_least":
+        found = cells >= limit
+    else:
+        found = cells <= limit
+    return found.fill_null(False)
+
+
+def _moment(value: str) -> str | None:
+    """The value as a day, a moment, or a year or month of which days are part."""
+    series = pl.Series([value.strip()])
+    if series.str.contains(_PERIOD)[0]:
+        return str(series[0])
+    found = dates(series)[0]
+    return None if found is None else str(found)

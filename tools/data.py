@@ -1,0 +1,288 @@
+"""Questions about tables, and new tables made of old ones.
+
+Tools that only look have the effect `read`; each tool that saves takes `save_as`.
+"""
+
+from typing import Annotated
+
+import polars as pl
+from langchain_core.tools import BaseTool
+
+from tools.base import TABLE_SUFFIXES, Column, ExistingTable, NewTable, tool
+from tools.comparison import Comparison, matches, mentioned
+from tools.context import ToolContext
+from tools.data_steps import (
+    Keep,
+    Operation,
+    Order,
+    calculate_column,
+    column_named,
+    grouped,
+    joined,
+    ordered,
+    value_counts,
+)
+from tools.errors import ToolRetry
+from tools.table_files import table_bytes
+from tools.table_show import count_of, show
+from tools.tables import Tables
+
+TableColumn = Annotated[str, Column(of="path")]
+
+_SHOWN = 20
+"""Rows printed by a tool that saves nothing."""
+
+
+def get_tools(context: ToolContext) -> list[BaseTool]:
+    """The family `data`."""
+    workspace = context.workspace
+    tables = Tables(workspace)
+
+    def rows_where(path: str, column: str, comparison: Comparison, value: str) -> pl.DataFrame:
+        frame = tables.frame(path)
+        series = frame[column_named(frame, column, path)]
+        return frame.filter(matches(series, comparison, value))
+
+    def values_of(path: str, column: str) -> str:
+        frame = tables.frame(path)
+        counts, empty = value_counts(frame[column_named(frame, column, path)])
+        note = f"\n{empty} rows are empty there." if empty else ""
+        return f"{counts.height} different values.\n{show(counts, rows=100)}{note}"
+
+    def save(frame: pl.DataFrame, save_as: str) -> str:
+        if not save_as.lower().endswith(TABLE_SUFFIXES):
+            raise ToolRetry(
+                f"{save_as!r} is no table file; its name must end with {', '.join(TABLE_SUFFIXES)}"
+            )
+        workspace.write_bytes(save_as, table_bytes(save_as, frame))
+        return f"Wrote {count_of(frame)} to {save_as}.\n{show(frame, rows=3)}"
+
+    def save_elsewhere(frame: pl.DataFrame, save_as: str, *sources: str) -> str:
+        """Save under a name that is none of the sources, which the result does not replace."""
+        if save_as in sources:
+            raise ToolRetry(f"{save_as} is the table that is read; save under another name")
+        return save(frame, save_as)
+
+    @tool(effect="read", family="data", says="look at {path}")
+    def preview_table(path: ExistingTable) -> str:
+        """Show how many rows a table has, its columns and its first rows.
+
+        Args:
+            path: the table.
+        """
+        frame = tables.frame(path)
+        return f"{path}: {count_of(frame)}.\n{show(frame, rows=5)}"
+
+    @tool(effect="read", family="data", says="list the values of {column} in {path}")
+    def column_values(path: ExistingTable, column: TableColumn) -> str:
+        """List the different values of a column, with how many rows have each.
+
+        Args:
+            path: the table.
+            column: the column.
+        """
+        return values_of(path, column)
+
+    @tool(effect="read", family="data", says="count rows of {path}")
+    def count_rows(
+        path: ExistingTable, column: TableColumn, comparison: Comparison, value: str
+    ) -> str:
+        """Count the rows of a table where a column meets a condition.
+
+        Args:
+            path: the table.
+            column: the column to compare.
+            comparison: how to compare; use contains to look for a word inside a text.
+            value: what to compare with: text, a number or a date such as 2024-05-31.
+        """
+        found, total = rows_where(path, column, comparison, value).height, tables.rows(path)
+        return f"{found} of {total} rows"
+
+    @tool(effect="read", family="data", says="count rows of {path} that mention {text}")
+    def count_mentions(path: ExistingTable, text: str) -> str:
+        """Count the rows of a table that mention a word or text in any column.
+
+        Args:
+            path: the table.
+            text: the word or text to look for.
+        """
+        frame = tables.frame(path)
+        return f"{mentioned(frame, text).sum()} of {frame.height} rows"
+
+    @tool(effect="read", family="data", says="look for rows of {path}")
+    def find_rows(
+        path: ExistingTable, column: TableColumn, comparison: Comparison, value: str
+    ) -> str:
+        """Show the rows of a table where a column meets a condition.
+
+        Args:
+            path: the table.
+            column: the column to compare.
+            comparison: how to compare; use contains to look for a word inside a text.
+            value: what to compare with: text, a number or a date such as 2024-05-31.
+        """
+        frame = rows_where(path, column, comparison, value)
+        return f"{frame.height} of {tables.rows(path)} rows\n{show(frame, rows=_SHOWN)}"
+
+    @tool(effect="read", family="data", says="show the top rows of {path}")
+    def top_rows(path: ExistingTable, column: TableColumn, order: Order) -> str:
+        """Show the first rows of a table after sorting it by a column.
+
+        Args:
+            path: the table.
+            column: the column to sort by.
+            order: largest_first or smallest_first; dates: largest is newest.
+        """
+        frame = tables.frame(path)
+        return show(ordered(frame, column_named(frame, column, path), order), rows=10)
+
+    @tool(effect="read", family="data", says="calculate over {path}")
+    def calculate(path: ExistingTable, column: TableColumn, operation: Operation) -> str:
+        """Calculate one number over a whole column: its sum, average, minimum and so on.
+
+        Args:
+            path: the table.
+            column: the column with the numbers.
+            operation: what to calculate.
+        """
+        frame = tables.frame(path)
+        return calculate_column(frame, column_named(frame, column, path), operation)
+
+    @tool(effect="read", family="data", says="calculate over {path} by {group_by}")
+    def calculate_groups(
+        path: ExistingTable, group_by: TableColumn, column: TableColumn, operation: Operation
+    ) -> str:
+        """Calculate a number for each group of rows, such as the sum of amounts for each city.
+
+        Args:
+            path: the table.
+            group_by: the column that makes the groups.
+            column: the column with the numbers.
+            operation: what to calculate for each group.
+        """
+        frame = tables.frame(path)
+        by, of = column_named(frame, group_by, path), column_named(frame, column, path)
+        return show(grouped(frame, by, of, operation), rows=100)
+
+    @tool(effect="write", idempotent=True, family="data", says="write {save_as}")
+    def filter_rows(
+        path: ExistingTable,
+        column: TableColumn,
+        comparison: Comparison,
+        value: str,
+        save_as: NewTable,
+    ) -> str:
+        """Save the rows of a table where a column meets a condition as a new table.
+
+        Args:
+            path: the table.
+            column: the column to compare.
+            comparison: how to compare; use contains to look for a word inside a text.
+            value: what to compare with: text, a number or a date such as 2024-05-31.
+            save_as: the table file to write.
+        """
+        found = rows_where(path, column, comparison, value)
+        if found.is_empty():
+            seen = values_of(path, column)
+            raise ToolRetry(f"no row matches, so nothing was saved. {column} has {seen}")
+        return save(found, save_as)
+
+    @tool(effect="write", idempotent=True, family="data", says="write {save_as}")
+    def sort_rows(path: ExistingTable, column: TableColumn, order: Order, save_as: NewTable) -> str:
+        """Save a table sorted by a column as a new table.
+
+        Args:
+            path: the table.
+            column: the column to sort by.
+            order: largest_first or smallest_first; dates: largest is newest.
+            save_as: the table file to write.
+        """
+        frame = tables.frame(path)
+        return save(ordered(frame, column_named(frame, column, path), order), save_as)
+
+    @tool(effect="write", idempotent=True, family="data", says="write {save_as}")
+    def aggregate(
+        path: ExistingTable,
+        group_by: TableColumn,
+        column: TableColumn,
+        operation: Operation,
+        save_as: NewTable,
+    ) -> str:
+        """Save one row for each group of rows, such as the sum of amounts for each city.
+
+        Args:
+            path: the table.
+            group_by: the column that makes the groups.
+            column: the column with the numbers.
+            operation: what to calculate for each group.
+            save_as: the table file to write.
+        """
+        frame = tables.frame(path)
+        by, of = column_named(frame, group_by, path), column_named(frame, column, path)
+        return save_elsewhere(grouped(frame, by, of, operation), save_as, path)
+
+    @tool(effect="write", idempotent=True, family="data", says="write {save_as}")
+    def join_tables(
+        left: ExistingTable,
+        left_column: Annotated[str, Column(of="left")],
+        right: ExistingTable,
+        right_column: Annotated[str, Column(of="right")],
+        keep: Keep,
+        save_as: NewTable,
+    ) -> str:
+        """Save the rows of two tables put side by side where two columns have the same value.
+
+        Args:
+            left: the first table.
+            left_column: the column of the first table that must be the same.
+            right: the second table.
+            right_column: the column of the second table that must be the same.
+            keep: matching keeps rows found in both; all_left keeps every row of the first table;
+                unmatched_left keeps only the rows of the first table not found in the second.
+            save_as: the table file to write.
+        """
+        first, second = tables.frame(left), tables.frame(right)
+        on = (column_named(first, left_column, left), column_named(second, right_column, right))
+        return save_elsewhere(joined(first, second, on, keep), save_as, left, right)
+
+    @tool(effect="write", idempotent=True, family="data", says="write {save_as}")
+    def select_columns(path: ExistingTable, columns: list[TableColumn], save_as: NewTable) -> str:
+        """Save only some columns of a table, in the given order, as a new table.
+
+        Args:
+            path: the table.
+            columns: the columns to keep.
+            save_as: the table file to write.
+        """
+        frame = tables.frame(path)
+        names = list(dict.fromkeys(column_named(frame, name, path) for name in columns))
+        if not names:
+            raise ToolRetry(f"name at least one column of {path}: {', '.join(frame.columns[:30])}")
+        return save_elsewhere(frame.select(names), save_as, path)
+
+    @tool(effect="write", idempotent=True, family="data", says="write {save_as}")
+    def convert_table(path: ExistingTable, save_as: NewTable) -> str:
+        """Save a table in another format, chosen by the ending: csv, tsv, jsonl or parquet.
+
+        Args:
+            path: the table.
+            save_as: the table file to write.
+        """
+        return save(tables.frame(path), save_as)
+
+    return [
+        preview_table,
+        column_values,
+        count_rows,
+        count_mentions,
+        find_rows,
+        top_rows,
+        calculate,
+        calculate_groups,
+        filter_rows,
+        sort_rows,
+        aggregate,
+        join_tables,
+        select_columns,
+        convert_table,
+    ]
