@@ -1,0 +1,124 @@
+"""One request's way through the network: takes up what is known, reads on, gives the state back.
+
+A state that failed in the middle of a pass may hold half of it, so it goes back into the cache only
+after the work ended in order or was cancelled between two passes.
+"""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from models.errors import Cancelled, OutOfMemory
+from models.network import Logits, Network, State
+from models.prefix_cache import PrefixCache
+from models.request import Cancel
+
+CHUNK = 512
+"""Prompts are read in pieces of so many tokens: bounds memory and the time until a cancel shows."""
+
+
+class Reading:
+    """A state, the ids that it has read, and the cache that both came from and go to."""
+
+    def __init__(
+        self,
+        network: Network,
+        cache: PrefixCache | None,
+        *,
+        adapter: str | None,
+        cancel: Cancel,
+    ) -> None:
+        self.passes = 0
+        """Passes of the network so far."""
+        self._network = network
+        self._cache = cache
+        self._adapter = adapter
+        self._adapter_key = network.adapters.key(adapter)
+        self._cancel = cancel
+        self._marks: set[int] = set()
+        self.state: State = network.new_state(adapter)
+        self.ids: list[int] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._cache is not None and (kind is None or issubclass(kind, Cancelled)):
+            self._cache.put(self.state, self.ids, self._adapter_key)
+
+    def start(self, prompt_ids: Sequence[int]) -> int:
+        """Takes up the longest known beginning of the prompt; returns how many tokens that is."""
+        known = 0
+        if self._cache is not None:
+            state, known = self._cache.take(prompt_ids, self._adapter_key)
+            self.state = state if state is not None else self.state
+        self.ids = list(prompt_ids[: self.state.length])
+        if self.state.needs_marks:
+            self._marks = {known, len(prompt_ids)}
+            if self.state.length in self._marks:
+                self.state.mark()
+        return self.state.length
+
+    def read(self, ids: Sequence[int]) -> Logits:
+        """Reads these tokens, in pieces; the scores after the last one."""
+        todo = list(ids)
+        while todo:
+            if self._cancel():
+                raise Cancelled("cancelled while reading")
+            piece = todo[: self._piece()]
+            self._forward(piece)
+            self.ids += piece
+            todo = todo[len(piece) :]
+            if self.state.length in self._marks:
+                self.state.mark()
+        logits = self.state.logits
+        assert logits is not None, "nothing was read and no scores were kept"
+        return logits
+
+    def read_each(self, ids: Sequence[int]) -> Logits:
+        """Reads these tokens in one pass; the scores after each of them, one row each."""
+        if self._cancel():
+            raise Cancelled("cancelled while reading")
+        self.passes += 1
+        rows = self.state.forward_each(ids)
+        self.ids += ids
+        return rows
+
+    def rewind(self, length: int) -> None:
+        """Goes back to this length, which must be reachable."""
+        if length < self.state.length:
+            self.state.crop(length)
+        del self.ids[length:]
+
+    def _piece(self) -> int:
+        """How many tokens to read next: a chunk, or less where a mark comes before."""
+        length = self.state.length
+        return min([CHUNK, *(mark - length for mark in self._marks if mark > length)])
+
+    def _forward(self, piece: list[int]) -> None:
+        self.passes += 1
+        try:
+            self.state.forward(piece)
+        except OutOfMemory:
+            # The pass may be half done. What the cache holds is the first thing to do without.
+            if not self._cache:
+                raise
+            self._cache.clear()
+            self.state = self._network.new_state(self._adapter)
+            self._network.free_memory()
+            self._read_again(piece)
+
+    def _read_again(self, piece: list[int]) -> None:
+        todo = self.ids + piece
+        for start in range(0, len(todo), CHUNK):
+            if self._cancel():
+                # An empty state with no ids is in order; it is just not worth keeping.
+                self.ids = todo[: self.state.length]
+                raise Cancelled("cancelled while reading")
+            self.passes += 1
+            self.state.forward(todo[start : start + CHUNK])
