@@ -1,0 +1,103 @@
+"""Grammars (Lark, for llguidance) of what one reply may be: text, a tool call, a JSON answer.
+
+Whitespace is fixed to what the dialect writes, so a call that is rendered again gives the same
+text. Each tool is an alternative of its own, with its own schema; names and values that begin
+alike stay reachable, since every literal ends in a character that the other lacks.
+"""
+
+import json
+from collections.abc import Mapping
+
+from models.dialect import CALL_ID, Dialect
+from models.network import Tokenizer
+from models.schemas import Schema, enforced
+
+
+def call_grammar(
+    schemas: Mapping[str, Schema],
+    dialect: Dialect,
+    tokenizer: Tokenizer,
+    *,
+    thought_chars: int = 0,
+    text_instead: bool = False,
+    call_id: str = CALL_ID,
+) -> str:
+    """A call of one of these tools, its arguments as their schema says.
+
+    Args:
+        thought_chars: above 0, a line of at most so many characters comes first.
+        text_instead: text is allowed too, alone or before the call.
+
+    Raises:
+        ValueError: there is no tool to call.
+    """
+    if not schemas:
+        raise ValueError("no tool is allowed, so there is no call to make")
+    opener = _terminals(dialect.opener, tokenizer)
+    closer = _terminals(dialect.closer_for(call_id), tokenizer)
+    start, rules = _start(opener, dialect, thought_chars, text_instead)
+    alternatives = " | ".join(f"tool_{i}" for i in range(len(schemas)))
+    rules += [f"call: ({alternatives}) {closer}"]
+    for i, (name, schema) in enumerate(schemas.items()):
+        rules.append(f"tool_{i}: {_terminals(name + dialect.middle, tokenizer)} arguments_{i}")
+        rules.append(f"arguments_{i}: {_json(schema, dialect)}")
+    return "\n".join([f"start: {start}", *rules, ""])
+
+
+def answer_grammar(schema: Schema, dialect: Dialect) -> str:
+    """A JSON value of this schema, and nothing else."""
+    return f"start: {_json(schema, dialect)}\n"
+
+
+def _start(
+    opener: str, dialect: Dialect, thought_chars: int, text_instead: bool
+) -> tuple[str, list[str]]:
+    if text_instead and "<[" in opener:
+        # A special token cannot occur in text, so it alone says where the call begins.
+        return f"TEXT | TEXT? {opener[opener.index('<['):]} call", ["TEXT: /(?s:.+)/"]
+    if text_instead:
+        # Text may hold the opener's beginning, so it is text until the whole opener has been read.
+        head = f"head[suffix={_quoted(dialect.opener)}]: /(?s:.*)/"
+        return "text | head call", ["text: /(?s:.+)/", head]
+    if thought_chars:
+        # A thought that began like a call would tempt the model to write the call twice.
+        first = r"[^\s{\[<]"
+        return (
+            f'THOUGHT "\\n" {opener} call',
+            [f"THOUGHT: /{first}[^\\n]{{0,{thought_chars - 1}}}/"],
+        )
+    return f"{opener} call", []
+
+
+def _terminals(text: str, tokenizer: Tokenizer) -> str:
+    """The text as Lark terminals: literals, and special tokens by their number."""
+    if not text:
+        return ""
+    items: list[str] = []
+    plain = text
+    ids = tokenizer.encode(text)
+    for token in ids:
+        if not tokenizer.llguidance.is_special_token(token):
+            continue
+        before, found, after = plain.partition(tokenizer.decode([token]))
+        if found:
+            items += [_quoted(before)] if before else []
+            items.append(f"<[{token}]>")
+            plain = after
+    items += [_quoted(plain)] if plain else []
+    return " ".join(items)
+
+
+def _json(schema: Schema, dialect: Dialect) -> str:
+    items, keys = dialect.separators
+    guidance = {
+        "item_separator": items,
+        "key_separator": keys,
+        "whitespace_flexible": False,
+        "lenient": True,
+    }
+    return "%json " + json.dumps({**enforced(schema), "x-guidance": guidance}, ensure_ascii=False)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
