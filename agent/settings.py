@@ -1,6 +1,7 @@
 """What the person set, from five layers, and where each value came from.
 
-    command line > environment TUNEWARD_* > tuneward.yaml in the workspace > HOME/settings.yaml > defaults
+    command line > environment TUNEWARD_* > tuneward.yaml in the workspace > HOME/settings.yaml
+    > defaults
 
 A workspace may belong to anyone, so its file can only narrow: a stricter mode, a smaller budget,
 fewer tools, less memory. It can never name a model, an endpoint or a plug-in.
@@ -19,7 +20,7 @@ from agent.settings_file import Placed, read_settings_file
 
 Mode = Literal["auto", "ask", "deny", "read-only"]
 """From the loosest to the strictest. `ask` puts a question to the person at the terminal, `auto`
-goes by the grants alone, `deny` refuses whatever would be asked, `read-only` also refuses writing."""
+goes by the grants alone, `deny` refuses what would be asked, `read-only` also refuses writing."""
 Memory = Literal["write", "read", "off"]
 """From the loosest to the strictest."""
 
@@ -47,16 +48,16 @@ class Settings:
     workspace: Path
     """The folder that the agent works in; absolute."""
     model: str = "default"
-    """A catalogue name, a name from `models`, a hub id, a folder, a .gguf file, `openai:MODEL@URL`."""
+    """Catalogue name, name from `models`, hub id, folder, .gguf file or `openai:MODEL@URL`."""
     models: Mapping[str, str] = field(default_factory=dict)
     """The person's own names for models: `big: openai:Qwen3@http://gpu:8000/v1`."""
     mode: Mode = "ask"
     tools: tuple[str, ...] | None = None
-    """Names or families that a run is offered; None is every tool that reads, remembers or writes."""
+    """Names or families that a run is offered; None is all that read, remember or write."""
     tools_limit: tuple[str, ...] | None = None
     """Names or families that the workspace's file allows at most; None sets no limit."""
-    tool_files: tuple[Path, ...] = ()
-    """Python files with more tools (`--tools FILE.py`)."""
+    plugins: tuple[str, ...] = ()
+    """Python files and names of installed plug-ins (`--tools`): their tools keep their effects."""
     device: str | None = None
     """`cpu`, `cuda`, `cuda:1`, `mps`; None takes the best there is."""
     dtype: str | None = None
@@ -73,17 +74,16 @@ class Settings:
         return self.home / USER_FILE
 
     def target(self, model: str) -> str:
-        """What a model's name stands for: the person's own entry in `models`, or the name itself."""
+        """What a model's name stands for: the person's entry in `models`, or the name itself."""
         return self.models.get(model, model)
 
 
 _BUDGET = tuple(f"budget.{f.name}" for f in fields(BudgetSettings))
 _CHOICES = {"mode": get_args(Mode), "memory": get_args(Memory)}
 _WORDS = ("model", "device", "dtype", "quant")
-_LISTS = ("tools", "tool_files")
+_LISTS = ("tools", "plugins")
 _NARROWING = ("mode", "memory", "tools", *_BUDGET)
 _NAMES = (*_WORDS, *_CHOICES, *_LISTS, *_BUDGET)
-_LAYERS_ONLY_OUTSIDE = ("home",)
 
 
 def default_home(environ: Mapping[str, str] = os.environ) -> Path:
@@ -184,13 +184,13 @@ def _parsed(name: str, value: Any, base: Path) -> Any:
             )
         return word
     if name in _LISTS:
-        separator = os.pathsep if name == "tool_files" else ","
+        separator = os.pathsep if name == "plugins" else ","
         words = value.split(separator) if isinstance(value, str) else value
         if not isinstance(words, list | tuple) or not all(isinstance(w, str | Path) for w in words):
             raise ValueError(f"`{name}` is {_shown(value)}; it is a list of words")
         if name == "tools":
             return tuple(str(word).strip() for word in words)
-        return tuple((base / Path(word).expanduser()).resolve() for word in words)
+        return tuple(_plugin(str(word), base) for word in words)
     if name in _WORDS or name.startswith("models."):
         if not isinstance(value, str) or not value.strip():
             raise ValueError(f"`{name}` is {_shown(value)}; it is a word")
@@ -201,6 +201,12 @@ def _parsed(name: str, value: Any, base: Path) -> Any:
     if name in ("budget", "models"):
         raise ValueError(f"`{name}` is {_shown(value)}; it holds `name: value` lines")
     raise ValueError(f"unknown setting `{safe_text(name, one_line=True)}`{_nearest(name, known)}")
+
+
+def _plugin(word: str, base: Path) -> str:
+    """A file as an absolute path; any other word names an installed package's plug-in."""
+    path = Path(word.strip()).expanduser()
+    return str((base / path).resolve()) if path.suffix == ".py" else word.strip()
 
 
 def _positive(name: str, value: Any) -> int:
@@ -222,8 +228,8 @@ def _narrowing(file: Path, user_file: Path, base: Path, mistakes: list[str]) -> 
     for name, placed in read_settings_file(file).items():
         if name in _NAMES and name not in _NARROWING or name.split(".")[0] == "models":
             mistakes.append(
-                f"{placed.place}: a workspace cannot set `{safe_text(name, one_line=True)}`; give it"
-                f" on the command line or in {user_file}"
+                f"{placed.place}: a workspace cannot set `{safe_text(name, one_line=True)}`;"
+                f" give it on the command line or in {user_file}"
             )
         else:
             allowed[name] = placed
@@ -233,7 +239,7 @@ def _narrowing(file: Path, user_file: Path, base: Path, mistakes: list[str]) -> 
 def _narrowed(
     user: dict[str, Placed], asked: Mapping[str, Placed]
 ) -> tuple[dict[str, Placed], list[str]]:
-    """The user's values, made narrower where the workspace asks for it, and what was not followed."""
+    """The user's values, narrowed where the workspace asks for it, and what was not followed."""
     values, ignored = dict(user), []
     for name, placed in asked.items():
         if name == "tools":

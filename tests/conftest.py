@@ -1,4 +1,4 @@
-"""What every test gets: an own TUNEWARD_HOME, no network, long lists sampled, nothing skipped in CI.
+"""What every test gets: an own TUNEWARD_HOME, no network, sampled long lists, no skips in CI.
 
 `weights` tests share one cache of pulled models: the folder that TEST_MODELS names, else one in the
 user's cache folder. NOTHING_MAY_SKIP=1 turns a skipped `system` or `weights` test into a failure.
@@ -7,7 +7,7 @@ user's cache folder. NOTHING_MAY_SKIP=1 turns a skipped `system` or `weights` te
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import platformdirs
@@ -49,8 +49,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    report: pytest.TestReport = yield
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
     if (
         report.skipped
         and not hasattr(report, "wasxfail")
@@ -59,7 +61,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     ):
         report.outcome = "failed"
         report.longrepr = f"skipped where nothing may skip: {report.longrepr}"
-    return report  # noqa: B901 - a wrapper hook returns its result
+    return report
 
 
 @pytest.fixture(autouse=True)
