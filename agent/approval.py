@@ -9,13 +9,12 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import yaml
 
-from agent.errors import LimitReached
 from agent.safe_text import safe_text
 
 AnswerKind = Literal["once", "always", "edit", "no"]
@@ -33,6 +32,8 @@ class ApprovalQuestion:
     arguments: Mapping[str, Any]
     grant: str
     """The line for grants.yaml that would allow it from now on: `delete_file(out/old.csv)`."""
+    workspace: Path | None = None
+    """The folder that relative paths start at."""
     says: str = ""
     """The effect as a sentence: `delete out/old.csv`."""
     rule: str = ""
@@ -48,31 +49,23 @@ class Answer:
 
 
 class Approver(Protocol):
-    """Answers approval questions, or says that nobody can."""
+    """Answers questions about a run, or says that nobody is there."""
 
-    def ask(self, question: ApprovalQuestion) -> Answer:
-        """Raises NeedsReview where nobody is there to answer."""
+    def ask(self, question: ApprovalQuestion) -> Answer | None:
+        """May this call happen? None where nobody can answer; the run then needs review."""
 
-
-class NeedsReview(LimitReached):
-    """Nobody is there to allow the call; `grant` is the line that would."""
-
-    def __init__(self, question: ApprovalQuestion) -> None:
-        self.grant = question.grant
-        what = safe_text(question.says or question.tool, one_line=True)
-        line = safe_text(f'allow: ["{question.grant}"]', one_line=True)
-        super().__init__(
-            "needs_review",
-            f"nobody is here to allow `{what}` ({question.effect}); to allow it without asking,"
-            f" put {line} into grants.yaml",
-        )
+    def reply(self, question: str) -> str | None:
+        """Answer the model's own question; None where nobody can."""
 
 
 class Headless:
-    """The approver of runs without a terminal: every question ends the run for review."""
+    """The approver of runs without a terminal: nobody is there."""
 
-    def ask(self, question: ApprovalQuestion) -> Answer:
-        raise NeedsReview(question)
+    def ask(self, question: ApprovalQuestion) -> Answer | None:
+        return None
+
+    def reply(self, question: str) -> str | None:
+        return None
 
 
 class TerminalApprover:
@@ -95,25 +88,29 @@ class TerminalApprover:
         self._show = show or (lambda line: print(line, file=sys.stderr))
 
     def ask(self, question: ApprovalQuestion) -> Answer:
-        edited = False
+        self._describe(question)
         while True:
-            self._describe(question)
-            choices = "[o]nce, [e]dit, [v]iew whole, [N]o"
-            choices = choices if edited else f"[o]nce, [a]lways, {choices[8:]}"
-            word = self._word(f"allow? {choices}: ")
+            word = self._word("allow? [o]nce, [a]lways, [e]dit, [v]iew whole, [N]o: ")
             if word in ("o", "once"):
-                return Answer("edit", question.arguments) if edited else Answer("once")
-            if word in ("a", "always") and not edited:
+                return Answer("once")
+            if word in ("a", "always"):
                 remember_grant(self._grants, question.grant)
                 return Answer("always")
-            if word in ("v", "view"):
+            if word in ("e", "edit"):
+                # The loop judges and asks again, with the new arguments and their own grant.
+                if (arguments := self._edited(question)) is not None:
+                    return Answer("edit", arguments)
+            elif word in ("v", "view"):
                 self._show(safe_text(json.dumps(question.arguments, ensure_ascii=False, indent=2)))
-            elif word in ("e", "edit"):
-                changed = self._edit(question)
-                edited = edited or changed != question
-                question = changed
             else:
                 return Answer("no")
+
+    def reply(self, question: str) -> str | None:
+        self._show(f"The agent asks: {safe_text(question)}")
+        try:
+            return self._read_line("your answer: ", "").strip() or "(no answer)"
+        except EOFError:
+            return None
 
     def _describe(self, question: ApprovalQuestion) -> None:
         self._show(f"The agent wants to {safe_text(question.says or question.tool, one_line=True)}")
@@ -123,11 +120,13 @@ class TerminalApprover:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             more = f" ... {len(text) - SHOWN} more characters" if len(text) > SHOWN else ""
             self._show(f"  argument  {safe_text(f'{name}: {text[:SHOWN]}', one_line=True)}{more}")
+        if question.workspace is not None:
+            self._show(f"  in        {safe_text(str(question.workspace), one_line=True)}")
         if question.rule:
             self._show(f"  asked by  {safe_text(question.rule, one_line=True)}")
         self._show(f"  grant     {safe_text(question.grant, one_line=True)}  (what always keeps)")
 
-    def _edit(self, question: ApprovalQuestion) -> ApprovalQuestion:
+    def _edited(self, question: ApprovalQuestion) -> dict[str, Any] | None:
         before = json.dumps(question.arguments, ensure_ascii=False)
         try:
             text = self._read_line("arguments: ", before)
@@ -135,11 +134,11 @@ class TerminalApprover:
             if not isinstance(arguments, dict):
                 raise ValueError("not a {name: value} object")
         except EOFError:
-            return question
+            return None
         except ValueError as error:
             self._show(f"not changed: {safe_text(str(error), one_line=True)}")
-            return question
-        return replace(question, arguments=arguments, says="")
+            return None
+        return arguments
 
     def _word(self, prompt: str) -> str:
         try:

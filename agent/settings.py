@@ -112,10 +112,10 @@ def load_settings(
     """
     home = default_home(environ)
     folder = _existing_workspace(workspace or Path.cwd())
-    if home.is_relative_to(folder) or folder.is_relative_to(home):
+    if folder.is_relative_to(home):
         raise SettingsError(
-            f"the workspace {folder} and Tuneward's own state {home} contain one another, so a run"
-            " could change its own permissions; choose another --workspace, or set TUNEWARD_HOME"
+            f"the workspace {folder} is part of Tuneward's own state, so a run could change its own"
+            " permissions; choose another --workspace, or another folder for TUNEWARD_HOME"
         )
     mistakes: list[str] = []
     layers = [
@@ -176,13 +176,10 @@ def _parsed(name: str, value: Any, base: Path) -> Any:
     if name in _BUDGET:
         return _positive(name, value)
     if name in _CHOICES:
-        # YAML reads a bare `off` as false.
-        word = "off" if value is False else value
-        if word not in _CHOICES[name]:
-            raise ValueError(
-                f"`{name}` is {_shown(value)}; it is one of {', '.join(_CHOICES[name])}"
-            )
-        return word
+        if value not in _CHOICES[name]:
+            choices = ", ".join(_CHOICES[name])
+            raise ValueError(f"`{name}` is {_shown(value)}; it is one of {choices}")
+        return value
     if name in _LISTS:
         separator = os.pathsep if name == "plugins" else ","
         words = value.split(separator) if isinstance(value, str) else value
