@@ -7,6 +7,7 @@ from typing import Annotated
 
 import polars as pl
 from langchain_core.tools import BaseTool
+from pydantic import Field
 
 from tools.base import TABLE_SUFFIXES, Column, ExistingTable, NewTable, tool
 from tools.comparison import Comparison, matches, mentioned
@@ -24,10 +25,11 @@ from tools.data_steps import (
 )
 from tools.errors import ToolRetry
 from tools.table_files import table_bytes
-from tools.table_show import count_of, show
+from tools.table_show import count_of, count_text, show
 from tools.tables import Tables
 
 TableColumn = Annotated[str, Column(of="path")]
+SomeColumns = Annotated[list[TableColumn], Field(min_length=1, max_length=30)]
 
 _SHOWN = 20
 """Rows printed by a tool that saves nothing."""
@@ -46,8 +48,8 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
     def values_of(path: str, column: str) -> str:
         frame = tables.frame(path)
         counts, empty = value_counts(frame[column_named(frame, column, path)])
-        note = f"\n{empty} rows are empty there." if empty else ""
-        return f"{counts.height} different values.\n{show(counts, rows=100)}{note}"
+        note = f"\n{count_text(empty, 'more row')} without a value." if empty else ""
+        return f"{count_text(counts.height, 'different value')}.\n{show(counts, rows=100)}{note}"
 
     def save(frame: pl.DataFrame, save_as: str) -> str:
         if not save_as.lower().endswith(TABLE_SUFFIXES):
@@ -246,7 +248,7 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         return save_elsewhere(joined(first, second, on, keep), save_as, left, right)
 
     @tool(effect="write", idempotent=True, family="data", says="write {save_as}")
-    def select_columns(path: ExistingTable, columns: list[TableColumn], save_as: NewTable) -> str:
+    def select_columns(path: ExistingTable, columns: SomeColumns, save_as: NewTable) -> str:
         """Save only some columns of a table, in the given order, as a new table.
 
         Args:
@@ -256,8 +258,6 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         """
         frame = tables.frame(path)
         names = list(dict.fromkeys(column_named(frame, name, path) for name in columns))
-        if not names:
-            raise ToolRetry(f"name at least one column of {path}: {', '.join(frame.columns[:30])}")
         return save_elsewhere(frame.select(names), save_as, path)
 
     @tool(effect="write", idempotent=True, family="data", says="write {save_as}")
