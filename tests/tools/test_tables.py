@@ -11,8 +11,12 @@ from tools.table_files import CELL_LIMIT, parse_table, table_bytes
 from tools.tables import Tables
 from tools.workspace import Workspace
 
-CITIES = [("name", "city"), ("José", "Málaga"), ("Jürgen", "Köln")]
-SHOPS = [("日期", "门店", "金额"), ("2024-01-02", "上海", "35"), ("2024-01-03", "北京", "40")]
+CITIES: list[tuple[str, ...]] = [("name", "city"), ("José", "Málaga"), ("Jürgen", "Köln")]
+SHOPS: list[tuple[str, ...]] = [
+    ("日期", "门店", "金额"),
+    ("2024-01-02", "上海", "35"),
+    ("2024-01-03", "北京", "40"),
+]
 
 
 @pytest.fixture
