@@ -14,7 +14,7 @@ tool call then offers only those (`tools/grounding.py`).
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal, cast, get_args, overload
+from typing import Annotated, Any, Literal, get_args, overload
 
 from langchain_core.tools import BaseTool
 from langchain_core.tools import tool as langchain_tool
@@ -68,17 +68,17 @@ Handle = Annotated[str, Ground("handle")]
 """The handle of an earlier, shortened result."""
 
 
-def Column(of: str) -> Ground:  # noqa: N802 - reads as a type: Annotated[str, Column(of="path")]
+def Column(of: str) -> Ground:
     """A column of the table that argument `of` names."""
     return Ground("column", of)
 
 
-def Value(of: str) -> Ground:  # noqa: N802
+def Value(of: str) -> Ground:
     """A value found in the column that argument `of` names; free where they are many."""
     return Ground("value", of)
 
 
-def Page(of: str) -> Ground:  # noqa: N802
+def Page(of: str) -> Ground:
     """A page number of the file that argument `of` names, from 1."""
     return Ground("page", of)
 
@@ -159,6 +159,6 @@ def tool(
             error_on_invalid_docstring=False,
         )(target)
         facts = ToolFacts(effect or "execute", effect is not None, idempotent, polls, family, says)
-        return attach(cast(BaseTool, made), facts)
+        return attach(made, facts)
 
     return make(function) if function is not None else make

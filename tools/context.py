@@ -19,6 +19,7 @@ class Results(Protocol):
     def handles(self) -> list[str]: ...
     def page(self, handle: str, number: int) -> str:
         """Page `number` (from 1) of the result; raises ToolRetry for an unknown handle or page."""
+
     def pages(self, handle: str) -> int: ...
 
 

@@ -1,0 +1,90 @@
+"""Keeps the messages of a run inside the model's window, deterministically."""
+
+from collections.abc import Callable, Sequence
+
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+
+from agent.errors import SettingsError
+from agent.state import RunState
+from prompts.render import render
+from tools.base import TABLE_SUFFIXES
+from tools.results import PAGE_CHARACTERS
+from tools.world import WorkspaceWorld
+
+OVERVIEW_FILES = 40
+OVERVIEW_COLUMNS = 20
+SUMMARY_CHARACTERS = 100
+
+CountTokens = Callable[[Sequence[BaseMessage]], int]
+
+
+def overview(world: WorkspaceWorld) -> str:
+    """The files that exist, tables with their columns: what a person would look at first."""
+    files = world.files()
+    lines = []
+    for path in files[:OVERVIEW_FILES]:
+        columns: list[str] = []
+        if path.lower().endswith(TABLE_SUFFIXES):
+            columns = world.columns(path)
+        shown = ", ".join(columns[:OVERVIEW_COLUMNS])
+        more = ", ..." if len(columns) > OVERVIEW_COLUMNS else ""
+        lines.append(f"- {path}" + (f" (columns: {shown}{more})" if columns else ""))
+    if len(files) > OVERVIEW_FILES:
+        lines.append(f"- ... and {len(files) - OVERVIEW_FILES} more; list_files shows them")
+    return "\n".join(lines) or "(none)"
+
+
+def shorten(text: str, handle: str, tokens: int, count: Callable[[str], int]) -> str | None:
+    """The beginning of a long result with its handle, or None where it fits as it is.
+
+    Args:
+        tokens: how many the result may take.
+        count: tokens of a text by the model's own tokenizer.
+    """
+    # A token is never longer than a few characters, so most results need no counting.
+    if len(text) <= tokens or (len(text) <= tokens * 8 and count(text) <= tokens):
+        return None
+    low, high = 0, min(len(text), tokens * 8)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if count(text[:middle]) <= tokens else (low, middle - 1)
+    cut = text[:low]
+    line = cut.rfind("\n")
+    kept = cut[:line] if line > low // 2 else cut
+    return render("shortened", text=kept, handle=handle, pages=-(-len(text) // PAGE_CHARACTERS))
+
+
+def to_drop(state: RunState, count: CountTokens, limit: int) -> tuple[int, str] | None:
+    """How many messages after the head to summarise, and the summary; None while all fits.
+
+    The oldest half goes at once, so the cache is rebuilt rarely; a turn is never cut in two.
+
+    Raises:
+        SettingsError: goal and tools alone do not fit the window.
+    """
+    if count(state.messages) <= limit:
+        return None
+    turns = state.messages[state.head :]
+    starts = [i for i, m in enumerate(turns) if i and not isinstance(m, ToolMessage)]
+    dropped = next((i for i in starts if i >= len(turns) // 2), 0)
+    if not dropped:
+        raise SettingsError(
+            f"the goal, the tools and one step need more than the model's window leaves ({limit}"
+            " tokens); take a model with a longer window, or fewer tools in the goal file"
+        )
+    return dropped, render("summary", calls=_summary(turns[:dropped]))
+
+
+def _summary(turns: Sequence[BaseMessage]) -> str:
+    lines: list[str] = []
+    for message in turns:
+        if isinstance(message, AIMessage) and message.tool_calls:
+            call = message.tool_calls[0]
+            values = ", ".join(str(v)[:40] for v in call["args"].values())
+            lines.append(f"- {call['name']}({values})")
+        elif isinstance(message, ToolMessage) and lines:
+            first = " ".join(message.text.split())[:SUMMARY_CHARACTERS]
+            lines[-1] += f": {first}"
+        elif message.text.startswith("Done so far:"):
+            lines += message.text.splitlines()[1:]
+    return "\n".join(lines[-40:]) or "- nothing"

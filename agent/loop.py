@@ -1,0 +1,478 @@
+"""One run: plan, act, observe, reflect, verify, until the checks hold or a limit is reached.
+
+Every step is journalled as intent, effect, outcome: the call is committed before it happens and
+its result after it. A process that dies in between leaves an intent without an outcome, and
+`resume` knows what to do with it (`_recover`).
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from langchain_core.messages import AIMessage
+
+from agent.approval import Approver
+from agent.checks import CheckResult, Evidence, evaluate
+from agent.context import CountTokens, shorten, to_drop
+from agent.errors import Interrupted, LimitReached, SettingsError
+from agent.events import EventType, Listener
+from agent.gate import Gate
+from agent.goal import Goal
+from agent.interrupt import Interrupt
+from agent.journal import Journal
+from agent.limits import NO_PROGRESS, check_limits
+from agent.permissions import Permissions
+from agent.planner import Planner, Reply
+from agent.state import RunState
+from agent.status import RESUMABLE, Status, exit_code, next_step
+from models.errors import (
+    Cancelled,
+    DeviceLost,
+    ModelUnavailable,
+    OutOfMemory,
+    ReplyNotUnderstood,
+)
+from prompts.render import render
+from tools.control import ASK_USER, CANNOT, CONTROL, FINISH
+from tools.errors import ToolError
+from tools.toolbox import Toolbox
+from tools.workspace import Workspace
+
+TOOL_SECONDS = 120.0
+"""A tool that takes longer is no longer waited for."""
+REPLAN_STEPS = 6
+CRASHES = 3
+"""Resumes in a row that came to nothing before the run is left alone."""
+
+
+class Loop:
+    """Carries one run from where its state stands to its end."""
+
+    def __init__(
+        self,
+        *,
+        state: RunState,
+        journal: Journal,
+        planner: Planner,
+        toolbox: Toolbox,
+        workspace: Workspace,
+        permissions: Permissions,
+        approver: Approver,
+        listener: Listener,
+        interrupt: Interrupt,
+        count: CountTokens,
+        count_text: Callable[[str], int],
+        window: int,
+    ) -> None:
+        assert state.goal is not None
+        self.state = state
+        self.goal: Goal = state.goal
+        self._journal = journal
+        self._planner = planner
+        self._toolbox = toolbox
+        self._workspace = workspace
+        self._gate = Gate(permissions, toolbox, approver, self._record)
+        self._approver = approver
+        self._listener = listener
+        self._interrupt = interrupt
+        self._count = count
+        self._count_text = count_text
+        self._window = window
+        self._started = time.monotonic()
+        self._seconds_before = state.usage.seconds
+        self._answer: str | None = None
+        self.advice = ""
+        polls = (name for name in toolbox.names if toolbox.facts(name).polls)
+        self._polls = frozenset(polls)
+
+    def run(self) -> Status:
+        """Go on until the run ends; the status and everything that led to it are journalled."""
+        message = ""
+        try:
+            if self.state.resumed_without_progress > CRASHES:
+                raise LimitReached("crash_loop")
+            if self.state.open_call is not None:
+                self._recover()
+            status: Status | None = None
+            if self.state.options["plan"] != "off" and not self.state.plan:
+                self._plan("plan")
+            while status is None:
+                check_limits(self.state, self.goal.budget, self._polls)
+                status = self._step()
+        except LimitReached as limit:
+            status, message = limit.status, str(limit)
+        except (Interrupted, KeyboardInterrupt):
+            status = "interrupted"
+        except OutOfMemory as error:
+            status, message = "oom", str(error)
+        except DeviceLost as error:
+            status, message = "device_lost", str(error)
+        except (ModelUnavailable, SettingsError) as error:
+            status, message = "unavailable", str(error)
+        except BaseException as error:
+            self._finish("internal_error", f"{type(error).__name__}: {error}")
+            raise
+        return self._finish(status, message)
+
+    def _step(self) -> Status | None:
+        """Think, call one tool, observe; the status where the run ends with it."""
+        self._make_room()
+        call = self.state.pending or self._act()
+        if call is None:
+            return None
+        name, arguments = call["name"], call["arguments"]
+        if name == FINISH:
+            return self._finish_called(arguments)
+        if name == CANNOT:
+            self._called(arguments)
+            self._returned(True, "(the run ends)")
+            self._answer = str(arguments["reason"])
+            return "failed"
+        if name == ASK_USER:
+            self._ask_user(arguments)
+            return None
+        self._observe(name, arguments)
+        self._reflect()
+        return self._verify()
+
+    # plan
+
+    def _plan(self, prompt: str) -> None:
+        ask = render(prompt)
+        try:
+            steps, reply = self._planner.plan(
+                self.state.messages, ask, cancel=self._cancel, on_text=self._listener.text
+            )
+        except ReplyNotUnderstood:
+            return  # A model that cannot write a plan can still act.
+        self._look_for_interrupt()
+        self._add(
+            "planned",
+            {"plan": steps, "revision": self.state.plan_revision + 1, "usage": reply.usage},
+            {"ask": ask, "raw": reply.raw, "token_ids": reply.token_ids},
+        )
+        self._commit()
+
+    # act
+
+    def _act(self) -> dict[str, Any] | None:
+        """The model's next call, recorded; None where the reply is no legal call."""
+        before = self._workspace.state()
+        done = [(c.tool, c.arguments) for c in self.state.calls if c.before == before]
+        allowed = self._toolbox.allowed(self._gate.possible, done)
+        reply, usage = self._ask(allowed, 0)
+        calls = reply.message.tool_calls
+        if calls and (calls[0]["name"], calls[0]["args"]) in done and not self._is_poll(calls[0]):
+            reply, again = self._ask(allowed, 1)
+            usage = {key: usage[key] + again[key] for key in usage}
+            calls = reply.message.tool_calls
+        data: dict[str, Any] = {"step": self.state.step + 1, "usage": usage}
+        if not calls:
+            reason = _why_invalid(reply)
+            message = render("invalid_reply", reason=reason)
+            text = reply.raw[:2_000]
+            self._add(
+                "replied", {**data, "thought": "", "call": None, "text": text}, {"message": message}
+            )
+            self._commit()
+            return None
+        call = {"name": calls[0]["name"], "arguments": calls[0]["args"]}
+        self._add(
+            "replied",
+            {**data, "thought": reply.message.text, "call": call, "text": reply.raw},
+            {
+                "raw": reply.raw,
+                "token_ids": reply.token_ids,
+                "call_id": calls[0]["id"] or f"call_{self.state.step + 1}",
+            },
+        )
+        return self.state.pending
+
+    def _ask(self, allowed: Mapping[str, Any], attempt: int) -> tuple[Reply, dict[str, Any]]:
+        try:
+            reply = self._planner.act(
+                self.state.messages,
+                allowed,
+                cancel=self._cancel,
+                on_text=self._listener.text,
+                attempt=attempt,
+            )
+        except Cancelled:
+            self._look_for_interrupt()
+            raise
+        except ReplyNotUnderstood as error:
+            message = AIMessage("", response_metadata={"raw": error.reply or str(error)})
+            reply = Reply(message, {"prompt": 0, "cached": 0, "generated": 0})
+        self._look_for_interrupt()
+        return reply, reply.usage
+
+    def _is_poll(self, call: Mapping[str, Any]) -> bool:
+        return call["name"] in self._polls
+
+    # observe
+
+    def _observe(self, name: str, arguments: dict[str, Any]) -> None:
+        """Put the call through the gate, record the intent, make it, record the outcome."""
+        passage = self._gate.judge(name, arguments)
+        self._called(passage.arguments)
+        if passage.allowed:
+            self._execute(name, passage.arguments)
+        else:
+            self._returned(False, f"not allowed: {passage.rule}")
+
+    def _execute(self, name: str, arguments: Mapping[str, Any]) -> None:
+        started = time.monotonic()
+        left = max(self.goal.budget.seconds - self._elapsed(), 1.0)
+        try:
+            text = self._toolbox.call(
+                name,
+                arguments,
+                seconds=min(left, TOOL_SECONDS),
+                cancelled=lambda: self._interrupt.requested,
+            )
+            ok = True
+        except ToolError as error:
+            text, ok = str(error), False
+        self._returned(ok, text, seconds=time.monotonic() - started)
+        self._look_for_interrupt()
+
+    def _called(self, arguments: Mapping[str, Any]) -> None:
+        """Record the intent; from here on the effect may have happened."""
+        assert self.state.pending is not None
+        name = self.state.pending["name"]
+        known = name in self._toolbox
+        self._add(
+            "tool_called",
+            {
+                "step": self.state.step + 1,
+                "call_id": self.state.pending["call_id"],
+                "tool": name,
+                "arguments": dict(arguments),
+                "effect": self._toolbox.facts(name).effect if known else "read",
+            },
+            {"before": self._workspace.state()},
+        )
+        self._commit()
+
+    def _returned(self, ok: bool, text: str, *, seconds: float = 0.0) -> None:
+        """Record the outcome; commits with whatever is found out about it next."""
+        call = self.state.open_call
+        assert call is not None
+        handle = f"r{call['step']}"
+        budget = max(self._window // 8, 100)
+        short = shorten(text, handle, budget, self._count_text)
+        self._add(
+            "tool_returned",
+            {
+                "step": call["step"],
+                "call_id": call["call_id"],
+                "tool": call["tool"],
+                "ok": ok,
+                "result": short or text,
+                "handle": handle if short else None,
+                "seconds": round(seconds, 3),
+            },
+            {
+                "shown": short or text,
+                **({"full": text} if short else {}),
+                "written": sorted(self._workspace.written),
+                "after": self._workspace.state(),
+            },
+        )
+
+    def _ask_user(self, arguments: Mapping[str, Any]) -> None:
+        self._commit()
+        question = str(arguments["question"])
+        reply = self._approver.reply(question)
+        if reply is None:
+            raise LimitReached("needs_review", f"the model asks: {question}")
+        self._called(arguments)
+        self._returned(True, reply)
+        self._commit()
+
+    # reflect
+
+    def _reflect(self) -> None:
+        """After two failures in a row, or just before the rule against no progress ends the run."""
+        calls = [c for c in self.state.calls if c.tool not in self._polls]
+        idle = calls[-(NO_PROGRESS - 2) :]
+        stuck = len(idle) == NO_PROGRESS - 2 and not any(c.progressed for c in idle)
+        failing = self.state.failures_in_a_row == 2
+        adaptive = self.state.options["plan"] == "adaptive"
+        if failing or stuck:
+            problem = "The last calls failed." if failing else "The last calls brought nothing new."
+            self._commit()
+            if self.state.options["thought_chars"]:
+                self._reflect_with_model(problem)
+            else:
+                self._add(
+                    "reflected", {"step": self.state.step, "text": render("hint", problem=problem)}
+                )
+            if adaptive:
+                self._plan("replan")
+        elif adaptive and self.state.step % REPLAN_STEPS == 0:
+            self._plan("replan")
+
+    def _reflect_with_model(self, problem: str) -> None:
+        reply = self._planner.reflect(
+            self.state.messages, problem, cancel=self._cancel, on_text=self._listener.text
+        )
+        self._look_for_interrupt()
+        self._add(
+            "reflected",
+            {"step": self.state.step, "text": reply.raw, "usage": reply.usage},
+            {
+                "ask": render("reflect", problem=problem),
+                "raw": reply.raw,
+                "token_ids": reply.token_ids,
+            },
+        )
+
+    # verify
+
+    def _verify(self) -> Status | None:
+        """After a step that changed something: does everything hold already?"""
+        last = self.state.calls[-1]
+        changed = self._workspace.state() != last.before
+        done = False
+        if changed and self.goal.success and self.goal.stop == "checks":
+            results = self._evaluate("success", None)
+            done = all(result.passed for result in results) and self.goal.output is None
+        self._commit()
+        return "done" if done else None
+
+    def _finish_called(self, arguments: Mapping[str, Any]) -> Status | None:
+        answer = arguments["answer"]
+        text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+        self._called(arguments)
+        results = self._evaluate("success", text, retry=True)
+        failed = [result for result in results if not result.passed]
+        if failed and self.state.retries_used <= self.goal.retries:
+            lines = "\n".join(f"- {result.check}: {result.found}" for result in failed)
+            self._returned(False, render("checks_failed", failed=lines))
+            self._commit()
+            return None
+        self._returned(True, "(the run ends)")
+        self._answer = text
+        if failed:
+            return "failed"
+        return "done" if self.goal.success else "finished_unchecked"
+
+    def _evaluate(self, when: str, answer: str | None, *, retry: bool = False) -> list[CheckResult]:
+        checks = self.goal.success if when == "success" else self.goal.audit
+        evidence = Evidence(
+            workspace=self._workspace,
+            written=frozenset(self._workspace.written),
+            answer=answer,
+            folder=self.goal.source.parent if self.goal.source else self.goal.workspace,
+        )
+        results = [evaluate(check, evidence) for check in checks]
+        if results:
+            failed = not all(result.passed for result in results)
+            self._add(
+                "checked",
+                {
+                    "when": when,
+                    "results": [
+                        {"check": r.check, "passed": r.passed, "found": r.found} for r in results
+                    ],
+                },
+                {"retry": retry and failed},
+            )
+        return results
+
+    # the ends
+
+    def _recover(self) -> None:
+        """An intent without an outcome: redo it where that is safe, else a person must look."""
+        call = self.state.open_call
+        assert call is not None
+        facts = self._toolbox.facts(call["tool"])
+        if call["tool"] in CONTROL:
+            self._returned(False, "(interrupted)")
+        elif facts.effect == "read" or facts.idempotent:
+            self._execute(call["tool"], call["arguments"])
+        elif self.state.reviewed:
+            self._returned(False, "(interrupted: look whether it happened before you go on)")
+        else:
+            values = ", ".join(f"{k}={v!r:.80}" for k, v in call["arguments"].items())
+            raise LimitReached(
+                "needs_review",
+                f"{call['tool']}({values}) was interrupted and may or may not have happened;"
+                " look, then resume: the model is told to look as well",
+            )
+        self._commit()
+
+    def _finish(self, status: Status, message: str = "") -> Status:
+        if status not in RESUMABLE and self.goal.audit:
+            results = self._evaluate("audit", self._answer)
+            if status in ("done", "finished_unchecked"):
+                status = "done" if all(result.passed for result in results) else "failed"
+        advice = next_step(status, self.state.run)
+        self.advice = f"{message}; {advice}" if message else advice
+        self._add(
+            "run_finished",
+            {
+                "status": status,
+                "exit_code": exit_code(status),
+                "answer": self._answer,
+                "checks": self.state.checks,
+                "usage": {**self.state.usage.public(), "seconds": round(self._elapsed(), 3)},
+                "next": self.advice,
+            },
+        )
+        if status == "disk_full":
+            # The journal cannot grow; what it holds is whole, and a resume goes on from there.
+            self._journal.forget()
+            return status
+        self._commit()
+        return status
+
+    # small parts
+
+    def _make_room(self) -> None:
+        """Summarise the oldest half of the messages when the window is full."""
+        if self.state.pending is not None:
+            return
+        limit = self._window - self.state.options["reserve"]
+        drop = to_drop(self.state, self._count, limit)
+        while drop is not None:
+            dropped, summary = drop
+            self._add("reflected", {"step": self.state.step, "text": summary}, {"dropped": dropped})
+            self._commit()
+            drop = to_drop(self.state, self._count, limit)
+
+    def _add(
+        self, type: EventType, data: Mapping[str, Any], private: Mapping[str, Any] | None = None
+    ) -> None:
+        elapsed = round(self._elapsed(), 3)
+        event = self._journal.add(type, data, {**(private or {}), "elapsed": elapsed})
+        self.state.apply(event)
+
+    def _commit(self) -> None:
+        for event in self._journal.commit():
+            self._listener.event(event)
+
+    def _record(self, type: EventType, data: dict[str, Any]) -> None:
+        self._add(type, {"step": self.state.step + 1, **data})
+        self._commit()
+
+    def _elapsed(self) -> float:
+        return self._seconds_before + time.monotonic() - self._started
+
+    def _cancel(self) -> bool:
+        return self._interrupt.requested or self._elapsed() >= self.goal.budget.seconds
+
+    def _look_for_interrupt(self) -> None:
+        if self._interrupt.requested:
+            raise Interrupted("stopped by the user")
+        if self._elapsed() >= self.goal.budget.seconds:
+            raise LimitReached("budget_seconds")
+
+
+def _why_invalid(reply: Reply) -> str:
+    broken = reply.message.invalid_tool_calls
+    if broken and broken[0].get("error"):
+        return str(broken[0]["error"])[:300]
+    return "reply with one call of a listed tool"

@@ -1,0 +1,21 @@
+"""Every tool that comes with Tuneward: one line a family, in the order in which models see them."""
+
+from collections.abc import Callable
+
+from langchain_core.tools import BaseTool
+
+from tools import data, documents, files, reader, results
+from tools.context import ToolContext
+
+FAMILIES: dict[str, Callable[[ToolContext], list[BaseTool]]] = {
+    "files": files.get_tools,
+    "results": results.get_tools,
+    "data": data.get_tools,
+    "documents": documents.get_tools,
+    "reader": reader.get_tools,
+}
+
+
+def built_in(context: ToolContext) -> list[BaseTool]:
+    """All built-in tools of a run, without the control tools."""
+    return [tool for get_tools in FAMILIES.values() for tool in get_tools(context)]

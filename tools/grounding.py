@@ -1,0 +1,230 @@
+"""Turns a tool's argument schema into one that offers only values that exist right now.
+
+Arguments carry their kind under `x-ground` (see `tools/base.py`). An argument whose values are
+few becomes an enum; one that depends on another (the column of a table) becomes one alternative
+per value of the other. Above `ENUM_LIMIT` values it stays a bounded string and the tool checks.
+A call that was already made in this state of the workspace is taken out where every argument is
+an enum.
+"""
+
+import copy
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from tools.base import GROUND_KEY
+
+Schema = dict[str, Any]
+
+ENUM_LIMIT = 1_000
+"""llguidance compiles enums of this size in milliseconds; one of 100,000 fails."""
+ALTERNATIVE_LIMIT = 200
+"""Alternatives per tool: tables, or table and column where values depend on the column."""
+VALUE_LIMIT = 25
+"""A column with more distinct values leaves the value free."""
+TEXT_LIMIT = 2_000
+"""Longest string that the model may compose, in characters, where the schema names no length."""
+NAME_LIMIT = 200
+
+# Relative, each part starting with a letter, digit or underscore: no hidden file, no `..`, no `-x`.
+_PART = r"[\p{L}\p{N}_][\p{L}\p{N}_.\-]*"
+
+
+class World(Protocol):
+    """What exists at the moment of a call."""
+
+    def files(self, suffixes: Sequence[str] = ()) -> list[str]: ...
+    def folders(self) -> list[str]: ...
+    def new_files(self) -> list[str]:
+        """Names to write that the goal mentions or that this run wrote."""
+
+    def columns(self, path: str) -> list[str]: ...
+    def values(self, path: str, column: str) -> list[str] | None:
+        """Distinct values, or None where they are more than `VALUE_LIMIT`."""
+
+    def pages(self, path: str) -> int: ...
+    def skills(self) -> list[str]: ...
+    def handles(self) -> list[str]: ...
+
+
+def ground(schema: Schema, world: World, done: Iterable[Mapping[str, Any]] = ()) -> Schema | None:
+    """The schema with what exists now; None where no call of the tool is possible.
+
+    Args:
+        schema: JSON schema of the tool's arguments, an object.
+        world: what exists.
+        done: arguments of calls already made in this state, to be taken out.
+    """
+    plain = {**copy.deepcopy(schema), "additionalProperties": False}
+    properties: dict[str, Schema] = plain.get("properties", {})
+    alternatives: list[Schema] = [plain]
+    for name in list(properties):
+        facts = _facts(properties[name])
+        if facts is None:
+            continue
+        alternatives = _narrow(alternatives, name, facts, world)
+        if not alternatives:
+            return None
+    for arguments in done:
+        alternatives = [rest for a in alternatives for rest in _without(a, arguments)]
+    if not alternatives:
+        return None
+    if len(alternatives) == 1:
+        return alternatives[0]
+    shared = {"$defs": plain["$defs"]} if "$defs" in plain else {}
+    return {**shared, "anyOf": alternatives}
+
+
+def _facts(schema: Schema) -> dict[str, Any] | None:
+    """The grounding of an argument, also where it sits inside `X | None`."""
+    if GROUND_KEY in schema:
+        return dict(schema[GROUND_KEY])
+    for option in schema.get("anyOf", ()):
+        if GROUND_KEY in option:
+            return dict(option[GROUND_KEY])
+    return None
+
+
+def _narrow(
+    alternatives: list[Schema], name: str, facts: dict[str, Any], world: World
+) -> list[Schema]:
+    """Each alternative with argument `name` limited; alternatives without a value are dropped."""
+    of = facts.get("of")
+    if of is None:
+        values = _values(facts, world)
+        return [a for a in (_with_values(a, name, values, facts) for a in alternatives) if a]
+    narrowed: list[Schema] = []
+    for alternative in alternatives:
+        narrowed += _split(alternative, name, of, facts["kind"], world)
+    return narrowed
+
+
+def _values(facts: dict[str, Any], world: World) -> list[str]:
+    kind = facts["kind"]
+    if kind == "file":
+        return world.files(tuple(facts.get("suffixes", ())))
+    if kind == "folder":
+        return world.folders()
+    if kind == "new_file":
+        return world.new_files()
+    if kind == "skill":
+        return world.skills()
+    if kind == "handle":
+        return world.handles()
+    raise ValueError(f"unknown kind of argument: {kind}")
+
+
+def _with_values(
+    alternative: Schema, name: str, values: list[str], facts: dict[str, Any]
+) -> Schema | None:
+    prop = alternative["properties"][name]
+    if facts["kind"] == "new_file":
+        return _replaced(alternative, name, _new_file(prop, values, facts))
+    if not values:
+        return _dropped(alternative, name)
+    limited = {"enum": values} if len(values) <= ENUM_LIMIT else _bounded(NAME_LIMIT)
+    return _replaced(alternative, name, _described(prop, limited))
+
+
+def _new_file(prop: Schema, names: list[str], facts: dict[str, Any]) -> Schema:
+    suffixes = tuple(facts.get("suffixes", ()))
+    endings = "|".join(s.replace(".", r"\.") for s in suffixes)
+    pattern = rf"^({_PART}/)*{_PART}{f'({endings})' if endings else ''}$"
+    legal = {"type": "string", "pattern": pattern, "maxLength": NAME_LIMIT}
+    named = [n for n in names if n.lower().endswith(suffixes or "")][:ENUM_LIMIT]
+    return _described(prop, {"anyOf": [{"enum": named}, legal]} if named else legal)
+
+
+def _split(alternative: Schema, name: str, of: str, kind: str, world: World) -> list[Schema]:
+    """One alternative per group of values of `of` that leave `name` the same choice."""
+    prop = alternative["properties"][name]
+    keys = alternative["properties"].get(of, {}).get("enum")
+    if keys is None or len(keys) > ALTERNATIVE_LIMIT:
+        free = _described(prop, {"type": "integer", "minimum": 1}) if kind == "page" else None
+        free = free or _described(prop, _bounded(TEXT_LIMIT))
+        return [_replaced(alternative, name, free)]
+    groups: dict[str, tuple[list[str], list[Any] | None]] = {}
+    table = _single(alternative)
+    for key in keys:
+        choice = _choice(kind, key, table, world)
+        label = json.dumps(choice)
+        groups.setdefault(label, ([], choice))[0].append(key)
+    parts: list[Schema] = []
+    for members, choice in groups.values():
+        part = _replaced(alternative, of, {**alternative["properties"][of], "enum": members})
+        if choice is None:
+            parts.append(_replaced(part, name, _described(prop, _bounded(TEXT_LIMIT))))
+        elif kind == "page" and choice == [1]:
+            parts.append(_removed(part, name))
+        elif choice:
+            limited = {"enum": choice} if len(choice) <= ENUM_LIMIT else _bounded(NAME_LIMIT)
+            parts.append(_required(_replaced(part, name, _described(prop, limited)), name))
+        elif (left := _dropped(part, name)) is not None:
+            parts.append(left)
+    return parts
+
+
+def _choice(kind: str, key: str, table: str | None, world: World) -> list[Any] | None:
+    """Values that argument of `kind` can take beside `key`; None leaves it free."""
+    if kind == "column":
+        return list(world.columns(key))
+    if kind == "page":
+        return list(range(1, max(1, world.pages(key)) + 1))[:ENUM_LIMIT]
+    if kind == "value":
+        return world.values(table, key) if table is not None else None
+    raise ValueError(f"unknown kind of argument: {kind}")
+
+
+def _single(alternative: Schema) -> str | None:
+    """The table of this alternative, where exactly one is left (values depend on it)."""
+    for prop in alternative["properties"].values():
+        facts = prop.get(GROUND_KEY)
+        if facts and facts["kind"] == "file" and len(prop.get("enum", ())) == 1:
+            return str(prop["enum"][0])
+    return None
+
+
+def _without(alternative: Schema, arguments: Mapping[str, Any]) -> list[Schema]:
+    """The alternative less one call, as disjoint alternatives; itself where that cannot be said."""
+    properties = alternative.get("properties", {})
+    if set(arguments) != set(properties) or not all(
+        arguments[name] in prop.get("enum", ()) for name, prop in properties.items()
+    ):
+        return [alternative]
+    parts: list[Schema] = []
+    fixed = alternative
+    for name, prop in properties.items():
+        others = [v for v in prop["enum"] if v != arguments[name]]
+        if others:
+            parts.append(_replaced(fixed, name, {**prop, "enum": others}))
+        fixed = _replaced(fixed, name, {**prop, "enum": [arguments[name]]})
+    return parts
+
+
+def _described(prop: Schema, limited: Schema) -> Schema:
+    kept = {k: v for k, v in prop.items() if k in ("description", GROUND_KEY)}
+    return {**kept, **limited}
+
+
+def _bounded(length: int) -> Schema:
+    return {"type": "string", "minLength": 1, "maxLength": length}
+
+
+def _replaced(alternative: Schema, name: str, prop: Schema) -> Schema:
+    return {**alternative, "properties": {**alternative["properties"], name: prop}}
+
+
+def _required(alternative: Schema, name: str) -> Schema:
+    required = list(alternative.get("required", ()))
+    return alternative if name in required else {**alternative, "required": [*required, name]}
+
+
+def _removed(alternative: Schema, name: str) -> Schema:
+    rest = {k: v for k, v in alternative["properties"].items() if k != name}
+    required = [k for k in alternative.get("required", ()) if k != name]
+    return {**alternative, "properties": rest, "required": required}
+
+
+def _dropped(alternative: Schema, name: str) -> Schema | None:
+    """Without the argument where it is optional; None where the tool cannot be called."""
+    return None if name in alternative.get("required", ()) else _removed(alternative, name)

@@ -1,0 +1,53 @@
+"""What exists in a run right now: files, tables' columns and values, pages, handles, skills."""
+
+from collections.abc import Callable, Sequence
+
+from tools.context import Results
+from tools.grounding import VALUE_LIMIT
+from tools.tables import Tables
+from tools.workspace import Workspace
+
+
+class WorkspaceWorld:
+    """The `World` of grounding over one workspace."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        tables: Tables,
+        pages: Callable[[str], int],
+        results: Results,
+        mentioned: Sequence[str] = (),
+        skills: Callable[[], list[str]] = list,
+    ) -> None:
+        self._workspace = workspace
+        self._tables = tables
+        self._pages = pages
+        self._results = results
+        self._mentioned = list(mentioned)
+        self._skills = skills
+
+    def files(self, suffixes: Sequence[str] = ()) -> list[str]:
+        return self._workspace.files(tuple(suffixes))
+
+    def folders(self) -> list[str]:
+        return self._workspace.folders()
+
+    def new_files(self) -> list[str]:
+        written = sorted(self._workspace.written)
+        return self._mentioned + [path for path in written if path not in self._mentioned]
+
+    def columns(self, path: str) -> list[str]:
+        return self._tables.columns(path)
+
+    def values(self, path: str, column: str) -> list[str] | None:
+        return self._tables.values(path, column, limit=VALUE_LIMIT)
+
+    def pages(self, path: str) -> int:
+        return self._results.pages(path) if path in self._results.handles() else self._pages(path)
+
+    def skills(self) -> list[str]:
+        return self._skills()
+
+    def handles(self) -> list[str]:
+        return self._results.handles()
