@@ -5,9 +5,12 @@ common formats. Not covered: `not`, `if`, `uniqueItems`, `contains` and their li
 out of the grammar and hold only when the finished arguments are validated.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from models.errors import ReplyNotUnderstood
 
 Schema = Mapping[str, Any]
 
@@ -101,3 +104,29 @@ def _inside(schema: Schema, change: Callable[[Schema], Any]) -> dict[str, Any]:
         else:
             made[key] = value
     return made
+
+
+def check(text: str, schema: Schema) -> Any:
+    """The JSON in the text, valid by the schema.
+
+    Raises:
+        ReplyNotUnderstood: it does not parse or is not valid; the message says where.
+    """
+    from jsonschema import ValidationError
+    from jsonschema.validators import validator_for
+
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ReplyNotUnderstood(f"the reply is no JSON: {error}", text) from None
+    validator = validator_for(schema, default=validator_for(True))
+    try:
+        validator(schema).validate(value)
+    except ValidationError as error:
+        where = "".join(f"[{step!r}]" for step in error.absolute_path) or "the whole"
+        raise ReplyNotUnderstood(f"{where} is wrong: {_short(error.message)}", text) from None
+    return value
+
+
+def _short(message: str, limit: int = 300) -> str:
+    return message if len(message) <= limit else message[: limit - 3] + "..."

@@ -1,0 +1,368 @@
+"""The local model as LangChain sees it: `prompt | model.bind_tools(...)`, in this process.
+
+    model = load_chat("default", home)
+    model.bind_tools([read_file], tool_choice="any").invoke("What is in notes.txt?").tool_calls
+
+Tool calls and structured answers are held by a grammar, so they always parse; they are validated
+all the same. One reply makes at most one call. Calls from several threads wait for each other.
+"""
+
+import asyncio
+import contextvars
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForLLMRun,
+    CallbackManagerForLLMRun,
+)
+from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
+from langchain_core.language_models.base import LangSmithParams
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import (
+    Runnable,
+    RunnableLambda,
+    RunnableMap,
+    RunnablePassthrough,
+    run_in_executor,
+)
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import Field
+
+from models.asking import Asking, ask
+from models.engine import Engine
+from models.errors import Cancelled
+from models.options import make_options, tool_choice
+from models.rendering import Renderer
+from models.request import Reply
+from models.schemas import Schema, shown
+from models.scripted import Script, ScriptedNetwork
+from models.structured import reader_of, schema_of
+
+
+class ChatLocal(BaseChatModel):
+    """A chat model over an in-process engine."""
+
+    engine: Engine = Field(exclude=True, repr=False)
+    """Generates; holds the network and its key-value cache."""
+    temperature: float = 0.0
+    """0 takes the likeliest token; the same seed gives the same reply above it."""
+    top_p: float = 1.0
+    seed: int = 0
+    max_tokens: int = 512
+    """Longest reply, in tokens."""
+    stop: list[str] | None = None
+    adapter: str | None = None
+    """A LoRA adapter or soft prompt that the network has loaded."""
+    streaming: bool = False
+    """`invoke` streams too, for callbacks that want each piece."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "tuneward-local"
+
+    @property
+    def model_name(self) -> str:
+        """The name that the user knows the model by."""
+        return self.engine.network.name
+
+    @property
+    def window(self) -> int:
+        """How many tokens prompt and reply may have together."""
+        return self.engine.network.window
+
+    @property
+    def parameters(self) -> int:
+        """How many weights the model has."""
+        return self.engine.network.parameters
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        """Turns messages into prompts."""
+        return Renderer(self.engine.network.tokenizer, self.model_name)
+
+    @property
+    def _defaults(self) -> dict[str, Any]:
+        return {
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "seed": self.seed,
+            "max_tokens": self.max_tokens,
+            "stop": tuple(self.stop or ()),
+            "adapter": self.adapter,
+        }
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        network = self.engine.network
+        adapter_key = network.adapters.key(self.adapter)
+        return {
+            "model_name": network.name,
+            "digest": network.digest,
+            **self._defaults,
+            "adapter_key": adapter_key,
+        }
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        return LangSmithParams(
+            ls_provider="tuneward",
+            ls_model_name=str(kwargs.get("model") or self.model_name),
+            ls_model_type="chat",
+            ls_temperature=kwargs.get("temperature", self.temperature),
+            ls_max_tokens=kwargs.get("max_tokens", self.max_tokens),
+            ls_stop=list(stop or self.stop or []),
+        )
+
+    def _resolve_model_profile(self) -> ModelProfile:
+        return {
+            "max_input_tokens": self.window,
+            "tool_calling": True,
+            "structured_output": True,
+            "text_inputs": True,
+        }
+
+    def bind_tools(
+        self,
+        tools: Sequence[Mapping[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | bool | Mapping[str, Any] | None = None,
+        allowed: Mapping[str, Schema] | None = None,
+        thought_chars: int = 0,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """The model with tools.
+
+        Args:
+            tools: what the model is told about; keep it the same during a run, so the cache holds.
+            tool_choice: "any", "required" or True demands a call, a name that tool's call;
+                "none" forbids one; "auto" and None leave it to the model.
+            allowed: what this call may use: each tool's name with the schema of the arguments that
+                exist now. None allows every tool with the arguments that it declares.
+            thought_chars: before a demanded call, a one-line thought of at most so many characters.
+            kwargs: any other option of a call, see `models/options.py`.
+
+        Raises:
+            ValueError: `tool_choice` names a tool that is not there.
+        """
+        described = [_described(tool) for tool in tools]
+        choice = _known_choice(tool_choice, [tool["function"]["name"] for tool in described])
+        kwargs.pop("strict", None)
+        return self.bind(
+            tools=described,
+            tool_choice=choice,
+            allowed=allowed,
+            thought_chars=thought_chars,
+            **kwargs,
+        )
+
+    def with_structured_output(
+        self,
+        schema: Any = None,
+        *,
+        include_raw: bool = False,
+        method: Literal["json_schema", "function_calling", "json_mode"] = "json_schema",
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """The model answering with JSON of this schema, as an object where it is a pydantic model.
+
+        Every method is held by the grammar: `json_schema` and `json_mode` describe the fields in
+        the last message, `function_calling` as a tool.
+
+        Raises:
+            ValueError: no schema is given (except in JSON mode), or the method is unknown.
+        """
+        if method == "function_calling":
+            return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
+        if method not in ("json_schema", "json_mode"):
+            raise ValueError(f"unknown method {method!r} of structured output")
+        if schema is None:
+            if method == "json_schema":
+                raise ValueError("structured output needs a schema")
+            schema = {"title": "answer", "description": "A JSON object.", "type": "object"}
+        wanted = schema_of(schema)
+        model = self.bind(
+            response_schema=shown(wanted),
+            describe_answer=True,
+            ls_structured_output_format={"kwargs": {"method": method}, "schema": wanted},
+            **kwargs,
+        )
+        reader = RunnableLambda(reader_of(schema), name="read_answer")
+        if not include_raw:
+            return model | reader
+        read = RunnablePassthrough.assign(
+            parsed=lambda both: reader.invoke(both["raw"]), parsing_error=lambda _: None
+        )
+        unread = RunnablePassthrough.assign(parsed=lambda _: None)
+        fallback = read.with_fallbacks([unread], exception_key="parsing_error")
+        return RunnableMap(raw=model) | fallback
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        asking = self._ask(messages, stop, kwargs)
+        reply = self.engine.generate([asking.request], cancel=asking.note.options.cancel)[0]
+        _check_complete(reply)
+        message = asking.message(reply)
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        left = threading.Event()
+        cancel = kwargs.pop("cancel", None) or _never
+        kwargs["cancel"] = lambda: left.is_set() or cancel()
+        sync_manager = run_manager.get_sync() if run_manager else None
+        try:
+            return await run_in_executor(
+                None, self._generate, messages, stop, sync_manager, **kwargs
+            )
+        except asyncio.CancelledError:
+            left.set()
+            raise
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        asking = self._ask(messages, stop, kwargs)
+        said = asking.pieces()
+        reply: Reply | None = None
+        for item in _streamed(self.engine, asking):
+            if isinstance(item, Reply):
+                reply = item
+                pieces = said.finish()
+            else:
+                pieces = said.add(item)
+            for message in asking.chunks(pieces, said):
+                chunk = ChatGenerationChunk(message=message)
+                if run_manager is not None:
+                    run_manager.on_llm_new_token(str(message.text), chunk=chunk)
+                yield chunk
+        if reply is not None:
+            _check_complete(reply)
+            last = ChatGenerationChunk(message=asking.last_chunk(reply))
+            if run_manager is not None:
+                run_manager.on_llm_new_token("", chunk=last)
+            yield last
+
+    def score(
+        self, messages: LanguageModelInput, candidates: Sequence[str], *, adapter: str | None = None
+    ) -> list[float]:
+        """How likely the model is to answer with each candidate: log probabilities."""
+        prompt = self.renderer.prompt(self._convert_input(messages).to_messages())
+        encode = self.engine.network.tokenizer.encode
+        ids = [encode(candidate, special=False) for candidate in candidates]
+        return self.engine.score(prompt, ids, adapter=adapter or self.adapter)
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens the text has."""
+        return len(self.get_token_ids(text))
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """The text's tokens, as inside a message."""
+        return self.engine.network.tokenizer.encode(text, special=False)
+
+    def get_num_tokens(self, text: str) -> int:
+        """As `count_tokens`."""
+        return self.count_tokens(text)
+
+    def get_num_tokens_from_messages(
+        self,
+        messages: list[BaseMessage],
+        tools: Sequence[Mapping[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
+    ) -> int:
+        """The length of the whole prompt, template and tools included."""
+        described = [_described(tool) for tool in tools or ()]
+        return len(self.renderer.prompt(messages, described))
+
+    def _ask(
+        self, messages: Sequence[BaseMessage], stop: list[str] | None, given: Mapping[str, Any]
+    ) -> Asking:
+        options = make_options(self._defaults, stop, given)
+        return ask(messages, options, self.renderer, self.engine.network)
+
+
+def ScriptedModel(replies: Script, *, window: int = 32_768, **options: Any) -> ChatLocal:
+    """A chat model that says what a script tells it; grammar, cache and usage are real.
+
+    Args:
+        replies: texts, calls ({"name": ..., "arguments": {...}}) or functions of the request,
+            taken in turn; or one function that answers every request.
+        window: tokens of prompt and reply together.
+        options: fields of `ChatLocal`.
+    """
+    return ChatLocal(engine=Engine(ScriptedNetwork(replies, window=window)), **options)
+
+
+def _described(tool: Mapping[str, Any] | type | Callable[..., Any] | BaseTool) -> dict[str, Any]:
+    """A tool as the model sees it: OpenAI's form, without titles and grounding."""
+    made = convert_to_openai_tool(tool)
+    function = {**made["function"]}
+    function["parameters"] = shown(function.get("parameters") or {})
+    return {"type": "function", "function": function}
+
+
+def _known_choice(choice: object, names: Sequence[str]) -> str:
+    wanted = tool_choice(choice)
+    if wanted not in ("auto", "any", "none", *names):
+        raise ValueError(f"tool_choice {wanted!r} is none of the tools {', '.join(names)}")
+    return wanted
+
+
+def _check_complete(reply: Reply) -> None:
+    if reply.finish == "cancelled":
+        raise Cancelled("the reply was cancelled")
+
+
+def _streamed(engine: Engine, asking: Asking) -> Iterator[str | Reply]:
+    """The reply's text as it is generated, then the reply. Leaving early stops the engine."""
+    items: queue.SimpleQueue[str | Reply | BaseException] = queue.SimpleQueue()
+    left = threading.Event()
+    cancel = asking.note.options.cancel or _never
+
+    def work() -> None:
+        try:
+            replies = engine.generate(
+                [asking.request],
+                on_text=lambda _, piece: items.put(piece),
+                cancel=lambda: left.is_set() or cancel(),
+            )
+            items.put(replies[0])
+        except BaseException as error:  # handed to the reader, who raises it
+            items.put(error)
+
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(work,), name="stream", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item = items.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+            if isinstance(item, Reply):
+                return
+    finally:
+        left.set()
+        thread.join()
+
+
+def _never() -> bool:
+    return False
