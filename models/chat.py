@@ -31,7 +31,7 @@ from langchain_core.runnables import (
     run_in_executor,
 )
 from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from pydantic import Field
 
 from models.asking import Asking, ask
@@ -189,7 +189,10 @@ class ChatLocal(BaseChatModel):
         model = self.bind(
             response_schema=shown(wanted),
             describe_answer=True,
-            ls_structured_output_format={"kwargs": {"method": method}, "schema": wanted},
+            ls_structured_output_format={
+                "kwargs": {"method": method},
+                "schema": convert_to_json_schema(schema),
+            },
             **kwargs,
         )
         reader = RunnableLambda(reader_of(schema), name="read_answer")
