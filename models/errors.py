@@ -1,7 +1,9 @@
 """What can go wrong with a model, and who acts next.
 
 ModelError
-├── ModelUnavailable    the person: not installed, broken, wrong hash, no room on disk (exit code 3)
+├── ModelUnavailable    the person: not installed, broken, wrong hash (exit code 3)
+│   ├── ConnectionLost  the person, after our own retries: the index, hub or endpoint was not reached
+│   └── DiskFull        the person: no room for the model's files (status `disk_full`)
 ├── OutOfMemory         the person: a smaller model, 4-bit, fewer tokens (exit code 3, status `oom`)
 ├── DeviceLost          the person: the GPU went away (exit code 3, status `device_lost`)
 ├── ContextTooLong      us: the caller must trim first; says by how many tokens
@@ -16,6 +18,14 @@ class ModelError(Exception):
 
 class ModelUnavailable(ModelError):
     """The model cannot be loaded; the message says why and which command mends it."""
+
+
+class ConnectionLost(ModelUnavailable):
+    """The other side was not reached; we retry this one before the person hears of it."""
+
+
+class DiskFull(ModelUnavailable):
+    """The disk has no room for the model's files."""
 
 
 class OutOfMemory(ModelError):
