@@ -88,8 +88,8 @@ class State(Protocol):
     def knows(self, length: int) -> bool:
         """The scores after this reachable length are kept: nothing must be read again."""
 
-    def fork(self) -> "State":
-        """An independent copy."""
+    def fork(self, length: int) -> "State":
+        """An independent copy of the tokens up to `length`, which must be reachable."""
 
 
 class Adapters(Protocol):

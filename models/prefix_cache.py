@@ -59,13 +59,12 @@ class PrefixCache:
         if best is None:
             return None, known
         self._entries.remove(best)
-        state = best.state
         if len(best.ids) - best_length > FORK_ABOVE:
-            state = state.fork()
             self._entries.append(best)
-        if state.length > best_length:
-            state.crop(best_length)
-        return state, known
+            return best.state.fork(best_length), known
+        if best.state.length > best_length:
+            best.state.crop(best_length)
+        return best.state, known
 
     def put(self, state: State, ids: Sequence[int], adapter_key: str) -> None:
         """Keeps a state that has read exactly `ids`, unless it alone is too large."""

@@ -138,7 +138,7 @@ class ScriptedNetwork:
             reply = reply[number]
         if callable(reply):
             reply = reply(request)
-        text = _as_text(reply, request)
+        text = _as_text(reply)
         self._line = Line(text.encode(errors="replace"), start=len(request.prompt_ids))
 
     def new_state(self, adapter: str | None = None) -> "ScriptedState":
@@ -153,15 +153,12 @@ class ScriptedNetwork:
         return self._line.scores_after(ids)
 
 
-def _as_text(reply: ScriptedReply, request: Request) -> str:
-    """A call is spelled the way the chat layer says, or as compact JSON."""
+def _as_text(reply: ScriptedReply) -> str:
+    """A call is spelled in our own JSON rendering; another grammar bends it to its own."""
     if isinstance(reply, str):
         return reply
-    spell = getattr(request.note, "spell_call", None)
-    if spell is not None:
-        return str(spell(reply["name"], reply.get("arguments", {})))
     call = {"name": reply["name"], "arguments": reply.get("arguments", {})}
-    return json.dumps(call, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(call, ensure_ascii=False)
 
 
 class Line:
@@ -250,5 +247,5 @@ class ScriptedState:
     def knows(self, length: int) -> bool:
         return False
 
-    def fork(self) -> Self:
-        return type(self)(self._network, self._ids)
+    def fork(self, length: int) -> Self:
+        return type(self)(self._network, self._ids[:length])
