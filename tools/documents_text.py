@@ -194,7 +194,7 @@ def html_text(path: str, data: bytes) -> str:
             pieces.append(_BREAKS.get(node.name, ""))
         elif type(node) is NavigableString:  # comments and the like are subclasses
             pieces.append(_words(node))
-    return tidy("".join(pieces))
+    return re.sub(r"\n{2,}", "\n", tidy("".join(pieces)))
 
 
 _BREAKS = dict.fromkeys(_BLOCKS, "\n") | {"br": "\n", "li": "\n- ", "td": " | ", "th": " | "}

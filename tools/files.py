@@ -98,7 +98,8 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         """
         refuse_documents(path)
         existed = workspace.exists(path)
-        workspace.write_bytes(path, encoded(text))
+        if not workspace.write_bytes(path, encoded(text)):
+            return f"{path} holds exactly this text already; nothing changed."
         verb = "Replaced" if existed else "Wrote"
         return f"{verb} {path} ({counted(len(text), 'character')})."
 
@@ -131,6 +132,8 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
             old: the exact text to replace; it must occur once in the file.
             new: the text to put in its place.
         """
+        if old == new:
+            raise ToolRetry("`old` and `new` are the same; give the changed text as `new`")
         workspace.write_bytes(path, replace_once(workspace.read_bytes(path), old, new, path))
         return f"Replaced {counted(len(old), 'character')} by {len(new)} in {path}."
 

@@ -6,48 +6,34 @@ A hard link is read like any file; writing gives the name a new file and leaves 
 content alone. Not covered: other processes that may write in the workspace changing its files.
 """
 
-import contextlib
-import errno
 import hashlib
 import os
 import stat
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from memory import durable
-from memory.errors import WriteFailed
 from tools import text_encoding
-from tools.beneath import FILE_FLAGS, FOLDER_FLAGS, Opener, best_opener
-from tools.errors import ToolFailed, WorkspaceError
-from tools.nearest import did_you_mean
-from tools.pathnames import MAX_DEPTH, check_writable, is_listed, show, split_path
+from tools.beneath import Opener
+from tools.errors import ToolError, ToolFailed, WorkspaceError
+from tools.held_folder import HeldFolder, Parts
+from tools.pathnames import check_writable, show, split_path
 from tools.versions import PIECE_BYTES, Versions
 
 __all__ = ["Workspace", "WorkspaceError"]
 
-MAX_FILES = 20_000
-"""No more files than this are listed."""
 MAX_READ_BYTES = 64 << 20
 MAX_WRITE_BYTES = 256 << 20
 MAX_KEEP_BYTES = 1 << 30
 """A larger file cannot be changed, since its old version would have to be kept."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """One entry of a walk."""
-
-    path: str
-    size: int
-    changed: int
-    """Time of the last change, in nanoseconds."""
-
-
 class Workspace:
     """The files below one folder, by relative POSIX paths.
+
+    Every method raises WorkspaceError for a path that it does not take, ToolFailed where the
+    system refuses, and DiskFull where there is no room; the files are then as they were.
 
     Args:
         root: an existing folder.
@@ -67,44 +53,46 @@ class Workspace:
         protected: Iterable[Path] = (),
         opener: Opener | None = None,
     ) -> None:
-        self.root = _resolved(root)
+        self._folder = HeldFolder(root, opener)
+        self.root = self._folder.path
         self.written: set[str] = set()
         """Paths that were written through this object; a resumed run fills it in."""
         self.versions = Versions(Path(versions)) if versions is not None else None
-        self._opener = opener or best_opener()
-        self._root = os.open(self.root, FOLDER_FLAGS)
-        self._identity = _identity(os.fstat(self._root))
-        self._protected = tuple(
+        self._protected = [
             below.parts
             for path in protected
             if (below := _below(Path(path).absolute(), self.root)) is not None
-        )
+        ]
         self._swept: set[int] = set()
-        weakref.finalize(self, os.close, self._root)
 
     # -- looking ---------------------------------------------------------------------------------
 
     def files(self, suffixes: Sequence[str] = ()) -> list[str]:
-        """Every regular file that is not hidden, sorted; at most `MAX_FILES`."""
+        """Every regular file that is not hidden, sorted; at most 20,000.
+
+        Args:
+            suffixes: only names that end so, in any case; empty takes all.
+        """
         endings = tuple(suffix.lower() for suffix in suffixes)
-        paths = (found.path for found in self._walk())
+        paths = (found.path for found in self._folder.walk())
         return sorted(p for p in paths if not endings or p.lower().endswith(endings))
 
     def folders(self) -> list[str]:
         """Every folder that is not hidden, sorted, without the workspace itself."""
         folders: list[str] = []
-        for _ in self._walk(on_folder=folders.append):
+        for _ in self._folder.walk(on_folder=folders.append):
             pass
         return sorted(folders)
 
     def sizes(self) -> dict[str, int]:
         """The size in bytes of every file that `files` lists, sorted by path."""
-        return {f.path: f.size for f in sorted(self._walk(stats=True), key=lambda f: f.path)}
+        found = sorted(self._folder.walk(stats=True), key=lambda file: file.path)
+        return {file.path: file.size for file in found}
 
     def state(self) -> str:
-        """Changes whenever a file comes, goes or changes; opens no file."""
-        hasher = hashlib.sha256()
-        for found in self._walk(stats=True):
+        """Changes when a file comes, goes or changes, or is first written; opens no file."""
+        hasher = hashlib.sha256("\0".join(sorted(self.written)).encode())
+        for found in self._folder.walk(stats=True):
             hasher.update(f"{found.path}\0{found.size}\0{found.changed}\n".encode())
         return hasher.hexdigest()
 
@@ -115,17 +103,17 @@ class Workspace:
     def exists(self, path: str) -> bool:
         """Whether the path is a regular file that can be opened."""
         try:
-            os.close(self._open_file(path))
-        except (WorkspaceError, ToolFailed):
+            os.close(self._open(path))
+        except ToolError:
             return False
         return True
 
     def is_folder(self, path: str) -> bool:
         """Whether the path is a folder."""
         try:
-            with self._folder(split_path(path, self.root), path):
+            with self._folder.folder(split_path(path, self.root), path):
                 return True
-        except (WorkspaceError, ToolFailed):
+        except ToolError:
             return False
 
     def size(self, path: str) -> int:
@@ -134,38 +122,34 @@ class Workspace:
 
     def stamp(self, path: str) -> tuple[int, int, int]:
         """(time of change in ns, size, inode): a key for what was computed from the file."""
-        file = self._open_file(path)
-        try:
-            facts = os.fstat(file)
-        finally:
-            os.close(file)
+        with self.open(path) as file:
+            facts = os.fstat(file.fileno())
         return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
     def digest(self, path: str) -> str | None:
         """The file's sha256 in hex; None where there is no such file."""
         if not self.exists(path):
             return None
-        with self.open(path) as file:
-            hasher = hashlib.sha256()
-            while piece := file.read(PIECE_BYTES):
-                hasher.update(piece)
+        hasher = hashlib.sha256()
+        for piece in self._pieces(path):
+            hasher.update(piece)
         return hasher.hexdigest()
 
     # -- reading ---------------------------------------------------------------------------------
 
     def open(self, path: str) -> BinaryIO:
         """The file, opened for reading bytes."""
-        return os.fdopen(self._open_file(path), "rb")
+        return os.fdopen(self._open(path), "rb")
 
     def read_bytes(self, path: str, limit: int = MAX_READ_BYTES) -> bytes:
         """The whole file; refuses one of more than `limit` bytes."""
         with self.open(path) as file:
-            data = file.read(limit + 1)
-            if len(data) > limit:
-                size = os.fstat(file.fileno()).st_size
-                raise ToolFailed(
-                    f"{show(path)} has {size:,} bytes; at most {limit:,} can be read at once"
-                )
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(limit + 1) if size <= limit else b""
+        if size > limit or len(data) > limit:
+            raise ToolFailed(
+                f"{show(path)} has {max(size, len(data)):,} bytes; at most {limit:,} can be read"
+            )
         return data
 
     def read_text(self, path: str) -> str:
@@ -177,18 +161,28 @@ class Workspace:
 
     # -- writing ---------------------------------------------------------------------------------
 
-    def write_bytes(self, path: str, data: bytes) -> None:
-        """Write the file, whole or not at all; folders on the way are made."""
+    def write_bytes(self, path: str, data: bytes) -> bool:
+        """Write the file, whole or not at all; folders on the way are made.
+
+        Returns False, and leaves the file untouched, where it holds just this already.
+        """
+        parts = self._changeable(path)
         if len(data) > MAX_WRITE_BYTES:
             raise ToolFailed(
                 f"{len(data):,} bytes are too many for one file; at most {MAX_WRITE_BYTES:,}"
             )
-        self._write(path, lambda: (data,))
+        if self._holds(path, data):
+            self.written.add("/".join(parts))
+            return False
+        self._write(parts, path, (data,))
+        return True
 
     def append_bytes(self, path: str, data: bytes) -> None:
         """Add to the end of the file, whole or not at all; a missing file is made."""
+        parts = self._changeable(path)
         if not self.exists(path):
-            return self.write_bytes(path, data)
+            self.write_bytes(path, data)
+            return
         if self.size(path) + len(data) > MAX_WRITE_BYTES:
             raise ToolFailed(f"{show(path)} would be larger than {MAX_WRITE_BYTES:,} bytes")
 
@@ -197,30 +191,29 @@ class Workspace:
             yield data
 
         # What this run wrote itself stays the beginning of the new file: nothing is lost.
-        return self._write(path, pieces, keep=self.relative(path) not in self.written)
+        self._write(parts, path, pieces(), keep="/".join(parts) not in self.written)
 
     def copy(self, source: str, target: str) -> None:
         """Copy a file's content."""
+        parts = self._changeable(target)
         self._refuse_same(source, target)
         if self.size(source) > MAX_KEEP_BYTES:
             raise ToolFailed(f"{show(source)} has more than {MAX_KEEP_BYTES:,} bytes")
-        self._write(target, lambda: self._pieces(source))
+        self._write(parts, target, self._pieces(source))
 
     def move(self, source: str, target: str) -> None:
-        """Rename a file; a file that it replaces keeps its old version."""
+        """Rename a file; of a file that it replaces the old version is kept."""
+        here, there = self._changeable(source), self._changeable(target)
         self._refuse_same(source, target)
-        here, there = self._file_parts(source), self._file_parts(target)
-        self._check_writable(here)
-        self._check_writable(there)
-        os.close(self._open_file(source))
-        self._make_parents(there)
+        os.close(self._open(source))
+        self._folder.make_folders(there[:-1])
         with (
-            self._folder(here[:-1], source) as old,
-            self._folder(there[:-1], target) as new,
-            self._explained(target),
+            self._folder.folder(here[:-1], source) as old,
+            self._folder.folder(there[:-1], target) as new,
+            self._folder.explained(target),
         ):
-            if self._stat_for_write(new, there, target) is not None:
-                self._keep("/".join(there), before="move")
+            if _regular(new, there[-1], target) is not None:
+                self._keep(new, there, before="move")
             os.rename(here[-1], there[-1], src_dir_fd=old, dst_dir_fd=new)
             durable.sync_folder(new, there[-1])
             durable.sync_folder(old, here[-1])
@@ -229,11 +222,10 @@ class Workspace:
 
     def delete(self, path: str) -> None:
         """Remove a file; its last version is kept."""
-        parts = self._file_parts(path)
-        self._check_writable(parts)
-        os.close(self._open_file(path))
-        with self._folder(parts[:-1], path) as folder, self._explained(path):
-            self._keep("/".join(parts), before="delete")
+        parts = self._changeable(path)
+        os.close(self._open(path))
+        with self._folder.folder(parts[:-1], path) as folder, self._folder.explained(path):
+            self._keep(folder, parts, before="delete")
             os.unlink(parts[-1], dir_fd=folder)
             durable.sync_folder(folder, parts[-1])
         self.written.discard("/".join(parts))
@@ -241,24 +233,24 @@ class Workspace:
     # -- how -------------------------------------------------------------------------------------
 
     def _write(
-        self, path: str, pieces: Callable[[], Iterable[bytes]], *, keep: bool = True
+        self, parts: Parts, path: str, pieces: Iterable[bytes], *, keep: bool = True
     ) -> None:
-        parts = self._file_parts(path)
-        self._check_writable(parts)
-        self._make_parents(parts)
-        with self._folder(parts[:-1], path) as folder, self._explained(path):
+        self._folder.make_folders(parts[:-1])
+        with self._folder.folder(parts[:-1], path) as folder, self._folder.explained(path):
             self._sweep(folder)
-            old = self._stat_for_write(folder, parts, path)
+            old = _regular(folder, parts[-1], path)
             if old is not None and keep:
-                self._keep("/".join(parts), before="write")
+                self._keep(folder, parts, before="write")
             mode = None if old is None else stat.S_IMODE(old.st_mode) & 0o777
-            durable.replace_at(folder, parts[-1], pieces(), exact_mode=mode)
+            durable.replace_at(folder, parts[-1], pieces, exact_mode=mode)
         self.written.add("/".join(parts))
 
-    def _keep(self, path: str, *, before: str) -> None:
+    def _keep(self, folder: int, parts: Parts, *, before: str) -> None:
+        """Keep the open folder's file as it is before something happens to it."""
         if self.versions is None:
             return
-        with self.open(path) as file:
+        path = "/".join(parts)
+        with os.fdopen(self._folder.open_file_in(folder, parts[-1:], path), "rb") as file:
             if os.fstat(file.fileno()).st_size > MAX_KEEP_BYTES:
                 raise ToolFailed(
                     f"{show(path)} has more than {MAX_KEEP_BYTES:,} bytes, too many to keep "
@@ -266,83 +258,36 @@ class Workspace:
                 )
             self.versions.keep(path, file, before=before)
 
+    def _holds(self, path: str, data: bytes) -> bool:
+        if not self.exists(path) or self.size(path) != len(data):
+            return False
+        with self.open(path) as file:
+            return file.read(len(data) + 1) == data
+
     def _pieces(self, path: str) -> Iterator[bytes]:
         with self.open(path) as file:
             while piece := file.read(PIECE_BYTES):
                 yield piece
 
-    def _file_parts(self, path: str) -> tuple[str, ...]:
+    def _open(self, path: str) -> int:
+        return self._folder.open_file(self._file_parts(path), path)
+
+    def _file_parts(self, path: str) -> Parts:
         parts = split_path(path, self.root)
         if not parts or path.endswith("/"):
             raise WorkspaceError(f"{show(path)} names a folder; name a file")
         return parts
 
-    def _check_writable(self, parts: tuple[str, ...]) -> None:
+    def _changeable(self, path: str) -> Parts:
+        parts = self._file_parts(path)
         check_writable(parts)
-        for protected in self._protected:
-            if parts[: len(protected)] == protected:
-                raise WorkspaceError(
-                    f"{show('/'.join(parts))} is protected and cannot be written or removed"
-                )
+        if any(parts[: len(protected)] == protected for protected in self._protected):
+            raise WorkspaceError(f"{show(path)} is protected and cannot be written or removed")
+        return parts
 
     def _refuse_same(self, source: str, target: str) -> None:
         if self.relative(source) == self.relative(target):
             raise WorkspaceError(f"{show(source)} and {show(target)} are the same file")
-
-    def _check_root(self) -> None:
-        """The folder we hold must still be the one that the user named."""
-        try:
-            is_same = _identity(os.lstat(self.root)) == self._identity
-        except OSError:
-            is_same = False
-        if not is_same:
-            raise ToolFailed(f"the workspace {self.root} was removed or replaced during the run")
-
-    def _open_file(self, path: str) -> int:
-        parts = self._file_parts(path)
-        self._check_root()
-        with self._explained(path):
-            file = self._opener.open(self._root, parts, FILE_FLAGS)
-        kind = os.fstat(file).st_mode
-        if stat.S_ISREG(kind):
-            return file
-        os.close(file)
-        if stat.S_ISDIR(kind):
-            raise WorkspaceError(f"{show(path)} is a folder; name a file in it")
-        raise WorkspaceError(f"{show(path)} is no regular file; it cannot be opened")
-
-    @contextlib.contextmanager
-    def _folder(self, parts: tuple[str, ...], path: str) -> Iterator[int]:
-        self._check_root()
-        with self._explained(path):
-            folder = self._opener.open(self._root, parts, FOLDER_FLAGS)
-        try:
-            yield folder
-        finally:
-            os.close(folder)
-
-    def _make_parents(self, parts: tuple[str, ...]) -> None:
-        self._check_root()
-        for depth in range(1, len(parts)):
-            path = "/".join(parts[:depth])
-            with self._explained(path):
-                try:
-                    os.close(self._opener.open(self._root, parts[:depth], FOLDER_FLAGS))
-                except FileNotFoundError:
-                    with self._folder(parts[: depth - 1], path) as above:
-                        durable.make_folder_at(above, parts[depth - 1])
-
-    def _stat_for_write(
-        self, folder: int, parts: tuple[str, ...], path: str
-    ) -> os.stat_result | None:
-        try:
-            old = os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-        if stat.S_ISREG(old.st_mode):
-            return old
-        kind = "a folder" if stat.S_ISDIR(old.st_mode) else "a link or a special file"
-        raise WorkspaceError(f"{show(path)} is {kind}; choose another name")
 
     def _sweep(self, folder: int) -> None:
         """Once a folder: remove what a killed writer left behind."""
@@ -351,92 +296,18 @@ class Workspace:
             self._swept.add(inode)
             durable.sweep(folder)
 
-    @contextlib.contextmanager
-    def _explained(self, path: str) -> Iterator[None]:
-        try:
-            yield
-        except WriteFailed as error:
-            raise ToolFailed(str(error)) from error
-        except OSError as error:
-            raise self._explanation(path, error) from error
 
-    def _explanation(self, path: str, error: OSError) -> WorkspaceError | ToolFailed:
-        match error.errno:
-            case errno.ENOENT:
-                hint = did_you_mean(path, self.files)
-                return WorkspaceError(f"there is no {show(path)} in the workspace{hint}")
-            case errno.ELOOP | errno.EXDEV:
-                return WorkspaceError(f"{show(path)} is or passes a link; links are not followed")
-            case errno.ENOTDIR:
-                return WorkspaceError(
-                    f"{show(path)} passes a file or a link as if it were a folder"
-                )
-            case errno.ENXIO:
-                return WorkspaceError(f"{show(path)} is no regular file; it cannot be opened")
-            case errno.ENAMETOOLONG:
-                return WorkspaceError(f"the path {show(path)} is too long")
-            case _:
-                return ToolFailed(f"{show(path)} cannot be used: {error.strerror or error}")
-
-    def _walk(
-        self, *, stats: bool = False, on_folder: Callable[[str], object] | None = None
-    ) -> Iterator[Found]:
-        """Every listed file, folder by folder; links and special files are passed over."""
-        self._check_root()
-        left = MAX_FILES
-
-        def walk(folder: int, prefix: str, depth: int) -> Iterator[Found]:
-            nonlocal left
-            folders = []
-            with os.scandir(folder) as entries:
-                listed = sorted((e for e in entries if is_listed(e.name)), key=lambda e: e.name)
-            for entry in listed:
-                path = prefix + entry.name
-                if entry.is_file(follow_symlinks=False):
-                    if left == 0:
-                        return
-                    left -= 1
-                    if not stats:
-                        yield Found(path, 0, 0)
-                        continue
-                    with contextlib.suppress(FileNotFoundError):
-                        facts = os.stat(entry.name, dir_fd=folder, follow_symlinks=False)
-                        yield Found(path, facts.st_size, facts.st_mtime_ns)
-                elif depth < MAX_DEPTH and entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.name)
-            for name in folders:
-                if on_folder is not None:
-                    on_folder(prefix + name)
-                with contextlib.suppress(OSError):  # gone, swapped or not ours to read
-                    deeper = os.open(name, FOLDER_FLAGS, dir_fd=folder)
-                    try:
-                        yield from walk(deeper, f"{prefix}{name}/", depth + 1)
-                    finally:
-                        os.close(deeper)
-
-        # A fresh descriptor, since scanning moves the position that a descriptor's copies share.
-        top = self._opener.open(self._root, (), FOLDER_FLAGS)
-        try:
-            yield from walk(top, "", 1)
-        finally:
-            os.close(top)
-
-
-def _resolved(root: Path) -> Path:
+def _regular(folder: int, name: str, path: str) -> os.stat_result | None:
+    """What stands under the name that is about to be written; None where nothing does."""
     try:
-        resolved = Path(root).expanduser().resolve(strict=True)
-    except (OSError, RuntimeError, ValueError):
-        raise WorkspaceError(
-            f"the workspace {str(root)!r} does not exist; make it or name another folder"
-        ) from None
-    if not resolved.is_dir():
-        raise WorkspaceError(f"the workspace {str(root)!r} is no folder; name a folder")
-    return resolved
+        old = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISREG(old.st_mode):
+        return old
+    kind = "a folder" if stat.S_ISDIR(old.st_mode) else "a link or a special file"
+    raise WorkspaceError(f"{show(path)} is {kind}; choose another name")
 
 
 def _below(path: Path, root: Path) -> Path | None:
     return path.relative_to(root) if path.is_relative_to(root) and path != root else None
-
-
-def _identity(facts: os.stat_result) -> tuple[int, int]:
-    return facts.st_dev, facts.st_ino
