@@ -10,7 +10,8 @@ an enum.
 import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tools.base import GROUND_KEY
 
@@ -27,7 +28,10 @@ TEXT_LIMIT = 2_000
 NAME_LIMIT = 200
 
 # Relative, each part starting with a letter, digit or underscore: no hidden file, no `..`, no `-x`.
-_PART = r"[\p{L}\p{N}_][\p{L}\p{N}_.\-]*"
+# Spelled as what is left out, since llguidance knows `\p{L}` but not a Unicode `\w`, Python the
+# other way round; U+2000 to U+206F are invisible or turn the reading direction.
+_WORD = r"\x00-\x20!-,/:-@\[-\^`{-\x9f\u2000-\u206f\ufeff"
+_PART = rf"[^{_WORD}.\-][^{_WORD}]*"
 
 
 class World(Protocol):
@@ -45,6 +49,21 @@ class World(Protocol):
     def pages(self, path: str) -> int: ...
     def skills(self) -> list[str]: ...
     def handles(self) -> list[str]: ...
+
+
+class Remembered:
+    """A world that is asked each question once; good for the moment of one call."""
+
+    def __init__(self, world: World) -> None:
+        for name in _QUESTIONS:
+            setattr(self, name, cache(getattr(world, name)))
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+_QUESTIONS = ("files", "folders", "new_files", "columns", "values", "pages", "skills", "handles")
 
 
 def ground(schema: Schema, world: World, done: Iterable[Mapping[str, Any]] = ()) -> Schema | None:

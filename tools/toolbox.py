@@ -8,7 +8,7 @@ from langchain_core.tools import BaseTool
 from tools import guards
 from tools.base import ToolFacts, facts_of
 from tools.errors import ToolRetry
-from tools.grounding import Schema, World, ground
+from tools.grounding import Remembered, Schema, World, ground
 
 
 class Toolbox:
@@ -55,11 +55,12 @@ class Toolbox:
             done: calls already made in this state of the workspace, barred from repeating.
         """
         found: dict[str, Schema] = {}
+        world = Remembered(self.world)
         for name, schema in self._schemas.items():
             if not permitted(name):
                 continue
             repeats = [] if self._facts[name].polls else [a for n, a in done if n == name]
-            grounded = ground(schema, self.world, repeats)
+            grounded = ground(schema, world, repeats)
             if grounded is not None:
                 found[name] = grounded
         return found

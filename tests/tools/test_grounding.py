@@ -1,0 +1,234 @@
+"""What a call may contain is what exists: files, columns, values, pages, handles."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import jsonschema
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tools.base import (
+    Column,
+    ExistingFile,
+    ExistingTable,
+    Handle,
+    NewFile,
+    NewTable,
+    Page,
+    Value,
+    tool,
+)
+from tools.grounding import ENUM_LIMIT, Schema, ground
+from tools.toolbox import arguments_schema
+
+
+class Shelf:
+    """A world held in memory."""
+
+    def __init__(
+        self,
+        files: Sequence[str] = (),
+        columns: dict[str, list[str]] | None = None,
+        values: dict[tuple[str, str], list[str]] | None = None,
+        pages: dict[str, int] | None = None,
+        new: Sequence[str] = (),
+        handles: Sequence[str] = (),
+    ) -> None:
+        self._files = list(files)
+        self._columns = columns or {}
+        self._values = values or {}
+        self._pages = pages or {}
+        self._new = list(new)
+        self._handles = list(handles)
+
+    def files(self, suffixes: Sequence[str] = ()) -> list[str]:
+        return [f for f in self._files if not suffixes or f.endswith(tuple(suffixes))]
+
+    def folders(self) -> list[str]:
+        return ["."]
+
+    def new_files(self) -> list[str]:
+        return self._new
+
+    def columns(self, path: str) -> list[str]:
+        return self._columns.get(path, [])
+
+    def values(self, path: str, column: str) -> list[str] | None:
+        return self._values.get((path, column))
+
+    def pages(self, path: str) -> int:
+        return self._pages.get(path, 1)
+
+    def skills(self) -> list[str]:
+        return []
+
+    def handles(self) -> list[str]:
+        return self._handles
+
+
+@tool(effect="read")
+def look(path: ExistingFile, page: Annotated[int, Page(of="path")] = 1) -> str:
+    """Look.
+
+    Args:
+        path: the file.
+        page: the page.
+    """
+    return path
+
+
+@tool(effect="read")
+def count(
+    path: ExistingTable,
+    column: Annotated[str, Column(of="path")],
+    value: Annotated[str, Value(of="column")],
+) -> str:
+    """Count.
+
+    Args:
+        path: the table.
+        column: the column.
+        value: the value.
+    """
+    return path
+
+
+@tool(effect="write")
+def save(path: NewFile, text: str) -> str:
+    """Save.
+
+    Args:
+        path: the file.
+        text: its text.
+    """
+    return path
+
+
+@tool(effect="write")
+def save_table(save_as: NewTable) -> str:
+    """Save.
+
+    Args:
+        save_as: the file.
+    """
+    return save_as
+
+
+@tool(effect="read")
+def more(handle: Handle) -> str:
+    """More.
+
+    Args:
+        handle: the handle.
+    """
+    return handle
+
+
+@tool(effect="read")
+def everything() -> str:
+    """List all."""
+    return ""
+
+
+def accepts(schema: Schema | None, arguments: dict[str, Any]) -> bool:
+    if schema is None:
+        return False
+    return jsonschema.Draft202012Validator(schema).is_valid(arguments)
+
+
+def test_only_existing_files_can_be_named() -> None:
+    schema = ground(arguments_schema(look), Shelf(["a.txt", "b.txt"]))
+    assert accepts(schema, {"path": "a.txt"})
+    assert not accepts(schema, {"path": "c.txt"})
+
+
+def test_a_tool_without_anything_to_work_on_is_impossible() -> None:
+    assert ground(arguments_schema(look), Shelf()) is None
+    assert ground(arguments_schema(count), Shelf(["a.txt"])) is None
+    assert ground(arguments_schema(more), Shelf(["a.txt"])) is None
+
+
+def test_a_page_exists_only_in_its_own_file() -> None:
+    schema = ground(arguments_schema(look), Shelf(["a.txt", "long.txt"], pages={"long.txt": 3}))
+    assert accepts(schema, {"path": "long.txt", "page": 3})
+    assert not accepts(schema, {"path": "long.txt", "page": 4})
+    assert not accepts(schema, {"path": "a.txt", "page": 3})
+
+
+def test_columns_and_values_belong_to_their_table() -> None:
+    shelf = Shelf(
+        ["a.csv", "b.csv"],
+        columns={"a.csv": ["city"], "b.csv": ["name", "city"]},
+        values={("a.csv", "city"): ["Berlin"], ("b.csv", "city"): ["Rome"]},
+    )
+    schema = ground(arguments_schema(count), shelf)
+    assert accepts(schema, {"path": "a.csv", "column": "city", "value": "Berlin"})
+    assert not accepts(schema, {"path": "a.csv", "column": "city", "value": "Rome"})
+    assert not accepts(schema, {"path": "a.csv", "column": "name", "value": "Berlin"})
+
+
+def test_many_values_are_left_free() -> None:
+    schema = ground(arguments_schema(count), Shelf(["a.csv"], columns={"a.csv": ["city"]}))
+    assert accepts(schema, {"path": "a.csv", "column": "city", "value": "anything"})
+
+
+def test_a_new_file_is_named_by_the_goal_or_has_a_legal_name() -> None:
+    schema = ground(arguments_schema(save), Shelf(new=["my report.txt"]))
+    for path in ("my report.txt", "out/a.txt", "报告.md"):
+        assert accepts(schema, {"path": path, "text": "x"}), path
+    for path in ("../a.txt", "/etc/passwd", ".git/config", "a b.txt", "-x", "out/", "", "a\u202eb"):
+        assert not accepts(schema, {"path": path, "text": "x"}), path
+
+
+def test_a_new_table_ends_like_a_table() -> None:
+    schema = ground(arguments_schema(save_table), Shelf(new=["out/a.txt", "out/my b.csv"]))
+    assert accepts(schema, {"save_as": "out/x.csv"})
+    assert accepts(schema, {"save_as": "out/my b.csv"})
+    assert not accepts(schema, {"save_as": "out/a.txt"})
+
+
+def test_a_call_made_before_cannot_be_made_again() -> None:
+    shelf = Shelf(["a.txt", "long.txt"], pages={"long.txt": 2})
+    done = [{"path": "a.txt"}, {"path": "long.txt", "page": 1}]
+    schema = ground(arguments_schema(look), shelf, done)
+    assert not accepts(schema, {"path": "a.txt"})
+    assert not accepts(schema, {"path": "long.txt", "page": 1})
+    assert accepts(schema, {"path": "long.txt", "page": 2})
+
+
+def test_a_tool_whose_every_call_was_made_is_gone() -> None:
+    assert ground(arguments_schema(look), Shelf(["a.txt"]), [{"path": "a.txt"}]) is None
+    assert ground(arguments_schema(everything), Shelf(), [{}]) is None
+    assert ground(arguments_schema(everything), Shelf(), []) is not None
+
+
+def test_a_call_with_composed_text_is_not_barred() -> None:
+    schema = ground(arguments_schema(save), Shelf(), [{"path": "a.txt", "text": "x"}])
+    assert accepts(schema, {"path": "a.txt", "text": "x"})
+
+
+def test_too_many_files_become_a_bounded_string() -> None:
+    names = [f"f{i}.txt" for i in range(ENUM_LIMIT + 1)]
+    schema = ground(arguments_schema(look), Shelf(names))
+    assert accepts(schema, {"path": "f7.txt"})
+    assert not accepts(schema, {"path": "x" * 1_000})
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    names=st.lists(
+        st.text("ab./-", min_size=1, max_size=6), min_size=1, max_size=6, unique=True
+    ),
+    data=st.data(),
+)
+def test_barring_removes_exactly_the_calls_that_were_made(names: list[str], data: Any) -> None:
+    shelf = Shelf(names, pages={n: 1 + len(n) % 3 for n in names})
+    calls = [
+        {"path": n, "page": p} if shelf.pages(n) > 1 else {"path": n}
+        for n in names
+        for p in range(1, shelf.pages(n) + 1)
+    ]
+    done: list[Any] = data.draw(st.lists(st.sampled_from(calls), unique_by=str))
+    schema = ground(arguments_schema(look), shelf, done)
+    for call in calls:
+        assert accepts(schema, call) == (call not in done)
