@@ -6,7 +6,6 @@ was shown all mean no.
 """
 
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any, Literal, Protocol
 import yaml
 
 from agent.safe_text import safe_text
+from memory import durable
 
 AnswerKind = Literal["once", "always", "edit", "no"]
 SHOWN = 2_000
@@ -156,13 +156,7 @@ def remember_grant(path: Path, line: str) -> None:
     if line in allow:
         return
     found["allow"] = [*allow, line]
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        yaml.safe_dump(found, file, allow_unicode=True, sort_keys=False)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    durable.replace(path, yaml.safe_dump(found, allow_unicode=True, sort_keys=False).encode())
 
 
 def _from_terminal(prompt: str, start: str) -> str:

@@ -1,11 +1,13 @@
 """Reads a settings file: one YAML mapping, every value with its place, every mistake named."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agent.errors import GoalError, SettingsError
 from agent.yaml_tree import MAX_BYTES, Node, Problems, decode, parse_yaml
+from memory import durable
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ def read_settings_file(path: Path) -> dict[str, Placed]:
     problems = Problems(str(path))
     try:
         text = decode(data, problems)
-        if all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines()):
+        if is_blank(text):
             return {}
         root = parse_yaml(text, problems)
     except GoalError as error:
@@ -54,6 +56,11 @@ def read_settings_file(path: Path) -> dict[str, Placed]:
     return found
 
 
+def is_blank(text: str) -> bool:
+    """Nothing but comments and empty lines."""
+    return all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines())
+
+
 def _placed(path: Path, node: Node) -> Placed:
     return Placed(_plain(node), f"{path}:{node.line}:{node.column}")
 
@@ -64,3 +71,26 @@ def _plain(node: Node) -> Any:
     if node.kind == "map":
         return {name: _plain(value) for name, (_, value) in node.entries.items()}
     return node.value
+
+
+def write_setting(path: Path, name: str, value: str) -> None:
+    """Set one word in a settings file and leave every other line, comments too, as it is.
+
+    Raises:
+        SettingsError: the file that is there cannot be read; it is not touched.
+    """
+    read_settings_file(path)
+    text = path.read_text("utf-8-sig") if path.exists() else ""
+    word = json.dumps(value, ensure_ascii=False)
+    node = _find(path, text, name)
+    if node is None:
+        new = f"{text.rstrip()}\n{name}: {word}\n".lstrip("\n")
+    else:
+        new = text[: node.start] + word + text[node.end :]
+    durable.replace(path, new.encode("utf-8"))
+
+
+def _find(path: Path, text: str, name: str) -> Node | None:
+    if is_blank(text):
+        return None
+    return parse_yaml(text, Problems(str(path))).get(name)
