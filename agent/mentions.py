@@ -2,19 +2,27 @@
 
 import re
 
-# A name with an ending, in any script; quotes and brackets around it are not part of it.
-_QUOTED = re.compile(r"[\"'`“‘「『]([^\"'`”’」』\n]{1,200}\.\w{1,8})[\"'`”’」』]")
-_BARE = re.compile(r"(?<![\w/.-])((?:[\w.-]+/)*[\w-][\w.-]*\.[A-Za-z]\w{0,7})(?![\w/])", re.ASCII)
+# A name with an ending, in any script; the quotes around it are not part of it.
+_QUOTED = re.compile(r"[\"'`“‘「『]([^\"'`”’」』\n]{1,200}\.[A-Za-z]\w{0,7})[\"'`”’」』]")
+# Without quotes it begins with an ASCII character; after a slash any script may follow.
+_ASCII = "A-Za-z0-9_"
+_BARE = re.compile(
+    rf"(?<![{_ASCII}/.-])"
+    rf"((?:[{_ASCII}][{_ASCII}.-]*/(?:[\w-]+/)*[\w-][\w.-]*?|[{_ASCII}][{_ASCII}.-]*)"
+    rf"\.[A-Za-z][A-Za-z0-9]{{0,7}})(?![{_ASCII}/]|\.[{_ASCII}])"
+)
+_ADDRESS = re.compile(r"\w+://\S+")
+_NO_FILES = ("e.g", "i.e")
 
 
 def mentioned_files(text: str) -> list[str]:
     """Names of files in the text, in order, each once; web addresses are not files.
 
-    A name with spaces counts only in quotes. In scripts without spaces between words the ASCII
-    part of a word is taken, since file names there are written apart from the sentence.
+    A name with spaces, or one that begins in another script, counts only in quotes.
     """
-    text = re.sub(r"\w+://\S+", " ", text)
+    text = _ADDRESS.sub(" ", text)
     found = [(m.start(1), m.group(1)) for m in _QUOTED.finditer(text)]
-    found += [(m.start(1), m.group(1)) for m in _BARE.finditer(text)]
+    rest = _QUOTED.sub(lambda m: " " * len(m.group()), text)
+    found += [(m.start(1), m.group(1)) for m in _BARE.finditer(rest)]
     names = [name.strip().removeprefix("./") for _, name in sorted(found)]
-    return list(dict.fromkeys(names))
+    return [name for name in dict.fromkeys(names) if name.lower() not in _NO_FILES]
