@@ -191,13 +191,13 @@ def review_checks(goal: Goal, read_line: ReadLine | None = None) -> Goal | None:
             return None
         if not line:
             return goal.model_copy(update={"success": checks})
-        word, _, number = line.partition(" ")
+        word, _, which = line.partition(" ")
         if word == "q":
             return None
-        if word not in ("e", "d") or number.strip() not in map(str, range(1, len(checks) + 1)):
+        if word not in ("e", "d") or which.strip() not in map(str, range(1, len(checks) + 1)):
             show(f"not understood: {line}")
             continue
-        index = int(number) - 1
+        index = int(which) - 1
         if word == "d":
             del checks[index]
             continue

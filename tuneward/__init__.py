@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agent.app import Agent as Agent
     from agent.goal import Goal as Goal
     from models.chat import ChatLocal as ChatLocal
-    from models.scripted import ScriptedModel as ScriptedModel
+    from models.chat import ScriptedModel as ScriptedModel
     from tools.base import Column as Column
     from tools.base import ExistingDocument as ExistingDocument
     from tools.base import ExistingFile as ExistingFile
@@ -42,7 +42,7 @@ _HOMES = {
     "NewFile": "tools.base",
     "NewTable": "tools.base",
     "Page": "tools.base",
-    "ScriptedModel": "models.scripted",
+    "ScriptedModel": "models.chat",
     "SkillName": "tools.base",
     "ToolFailed": "tools.errors",
     "ToolRetry": "tools.errors",
@@ -85,7 +85,9 @@ def shadows() -> dict[str, str]:
     found: dict[str, str] = {}
     for floor in FLOORS:
         spec = importlib.util.find_spec(floor)
-        places = [] if spec is None else [*(spec.submodule_search_locations or [spec.origin])]
-        if ours / floor not in [Path(place).resolve() for place in places if place]:
-            found[floor] = places[0] if places and places[0] else "a missing installation"
+        places = [] if spec is None else list(spec.submodule_search_locations or ())
+        if ours / floor not in [Path(place).resolve() for place in places]:
+            # A file `agent.py` has an origin but no folder.
+            origin = spec.origin if spec is not None else None
+            found[floor] = places[0] if places else origin or "an incomplete installation"
     return found

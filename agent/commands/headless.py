@@ -148,9 +148,8 @@ def _not_run(goal: Goal, error: Exception) -> Outcome:
         return Outcome(goal.name, "internal_error", next="this is a bug; the lines above report it")
     message, code = expected
     word = message.partition(":")[0]
-    status: Status = word if word in STATUSES else "unavailable"  # type: ignore[assignment]  # checked
-    if exit_code(status) != code and code != 2:
-        status = "unavailable"
+    named = next((status for status in STATUSES if status == word), "unavailable")
+    status: Status = named if exit_code(named) == code else "unavailable"
     return Outcome(goal.name, status, next=message)
 
 

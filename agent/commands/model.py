@@ -88,7 +88,7 @@ def show(name: Name, json: JsonOption = False) -> int:
     entry = catalogue.find(settings.target(name))
     facts = _facts(entry, settings.home)
     needs = (
-        footprints(entry.parameters, entry.shape, min(entry.window, 32_768)) if entry.shape else []
+        footprints(entry.parameters, entry.shape, min(entry.window, LONGEST)) if entry.shape else []
     )
     here = machine(settings.home)
     if json:
