@@ -1,10 +1,11 @@
 """One request's way through the network: takes up what is known, reads on, gives the state back.
 
-A state that failed in the middle of a pass may hold half of it, so it goes back into the cache only
-after the work ended in order or was cancelled between two passes.
+A state that failed in the middle of a pass may hold half of it, so it does not go back into the
+cache. Whatever else goes wrong (a cancel, an interrupt, a bug of a listener) leaves it whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -36,6 +37,7 @@ class Reading:
         self._adapter_key = network.adapters.key(adapter)
         self._cancel = cancel
         self._marks: set[int] = set()
+        self._whole = True
         self.state: State = network.new_state(adapter)
         self.ids: list[int] = []
 
@@ -48,7 +50,7 @@ class Reading:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._cache is not None and (kind is None or issubclass(kind, Cancelled)):
+        if self._cache is not None and self._whole:
             self._cache.put(self.state, self.ids, self._adapter_key)
 
     def start(self, prompt_ids: Sequence[int]) -> int:
@@ -68,11 +70,9 @@ class Reading:
         """Reads these tokens, in pieces; the scores after the last one."""
         todo = list(ids)
         while todo:
-            if self._cancel():
-                raise Cancelled("cancelled while reading")
+            self._check_cancel()
             piece = todo[: self._piece()]
             self._forward(piece)
-            self.ids += piece
             todo = todo[len(piece) :]
             if self.state.length in self._marks:
                 self.state.mark()
@@ -82,43 +82,49 @@ class Reading:
 
     def read_each(self, ids: Sequence[int]) -> Logits:
         """Reads these tokens in one pass; the scores after each of them, one row each."""
-        if self._cancel():
-            raise Cancelled("cancelled while reading")
-        self.passes += 1
-        rows = self.state.forward_each(ids)
-        self.ids += ids
-        return rows
+        self._check_cancel()
+        with self._one_pass(ids):
+            return self.state.forward_each(ids)
 
     def rewind(self, length: int) -> None:
         """Goes back to this length, which must be reachable."""
         if length < self.state.length:
+            self._whole = False
             self.state.crop(length)
-        del self.ids[length:]
+            del self.ids[length:]
+            self._whole = True
+
+    def _check_cancel(self) -> None:
+        if self._cancel():
+            raise Cancelled("cancelled while reading")
 
     def _piece(self) -> int:
         """How many tokens to read next: a chunk, or less where a mark comes before."""
         length = self.state.length
         return min([CHUNK, *(mark - length for mark in self._marks if mark > length)])
 
-    def _forward(self, piece: list[int]) -> None:
+    @contextmanager
+    def _one_pass(self, ids: Sequence[int]) -> Iterator[None]:
         self.passes += 1
+        self._whole = False
+        yield
+        self.ids += ids
+        self._whole = True
+
+    def _forward(self, piece: list[int]) -> None:
         try:
-            self.state.forward(piece)
+            with self._one_pass(piece):
+                self.state.forward(piece)
         except OutOfMemory:
-            # The pass may be half done. What the cache holds is the first thing to do without.
+            # What the cache holds is the first thing to do without; then all is read again.
             if not self._cache:
                 raise
             self._cache.clear()
+            todo, self.ids = self.ids + piece, []
             self.state = self._network.new_state(self._adapter)
             self._network.free_memory()
-            self._read_again(piece)
-
-    def _read_again(self, piece: list[int]) -> None:
-        todo = self.ids + piece
-        for start in range(0, len(todo), CHUNK):
-            if self._cancel():
-                # An empty state with no ids is in order; it is just not worth keeping.
-                self.ids = todo[: self.state.length]
-                raise Cancelled("cancelled while reading")
-            self.passes += 1
-            self.state.forward(todo[start : start + CHUNK])
+            self._whole = True
+            for start in range(0, len(todo), CHUNK):
+                self._check_cancel()
+                with self._one_pass(todo[start : start + CHUNK]):
+                    self.state.forward(todo[start : start + CHUNK])
