@@ -194,9 +194,9 @@ class Line:
             self._edits = _next_row(self._edits, self._script != token)
         self._said = list(said)
         places = np.flatnonzero(self._edits == self._edits.min())
-        # Of several such beginnings, one that ends like what was said.
+        # Of several such beginnings, the longest that ends like what was said.
         alike = [p for p in places if p and said and self._script[p - 1] == said[-1]]
-        return int(alike[0] if alike else places[0])
+        return int(alike[-1] if alike else places[0])
 
 
 def _next_row(row: NDArray[np.int64], differs: NDArray[np.bool_]) -> NDArray[np.int64]:
