@@ -352,3 +352,9 @@ Check = Annotated[
     ),
 ]
 """One entry of `success` or `audit`."""
+
+
+def parts_of(check: Check) -> tuple[str, Any]:
+    """A check's kind, and what it says."""
+    kind = next(key for key, entry in CHECKS.items() if isinstance(check, entry))
+    return kind, getattr(check, "json_" if kind == "json" else kind)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from agent.check_specs import (
-    CHECKS,
     AnswerCheck,
     AnswerSpec,
     Check,
@@ -24,6 +23,7 @@ from agent.check_specs import (
     TextCheck,
     TextRules,
     TextSpec,
+    parts_of,
 )
 from agent.file_kinds import Miss, check_kind, text_of
 from agent.json_values import (
@@ -40,7 +40,7 @@ from agent.table_check import table_found
 from tools.errors import ToolError
 from tools.workspace import Workspace
 
-__all__ = ["CHECKS", "Check", "CheckResult", "Evidence", "evaluate", "label"]
+__all__ = ["Check", "CheckResult", "Evidence", "evaluate", "label"]
 
 MAX_CHECKED_BYTES = 64 << 20
 """Larger files are not read by a check; it fails and says so."""
@@ -72,8 +72,7 @@ class CheckResult:
 
 def label(check: Check) -> str:
     """A check's name in lists and reports: its kind and its file."""
-    kind = next(key for key, entry in CHECKS.items() if isinstance(check, entry))
-    spec = getattr(check, "json_" if kind == "json" else kind)
+    kind, spec = parts_of(check)
     return f"{kind} {spec.path}" if isinstance(spec, OnFile) else kind
 
 

@@ -169,9 +169,13 @@ class _Builder:
                 case yaml.MappingStartEvent():
                     self._start(self._node("map", event))
                 case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
-                    self._open.pop().end = event.end_mark.index
+                    self._open.pop().end = self._end_of(event)
                     self._keys.pop()
         return self._root
+
+    @staticmethod
+    def _end_of(event: Any) -> int:
+        return int(event.end_mark.index)
 
     def _events(self) -> Iterator[Any]:
         loader: Any = yaml.SafeLoader(self._text)
