@@ -101,7 +101,9 @@ def _failed(error: Exception) -> int:
     if isinstance(error, typer.TyperException):
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "tuneward"
-        last_line(f"usage: {error.format_message()} (see `{path} --help`)")
+        own = isinstance(error, typer.BadParameter) and error.param is None
+        message = error.message if own else error.format_message()
+        last_line(f"usage: {message} (see `{path} --help`)")
         return 2
     from agent.commands.failures import explained
 

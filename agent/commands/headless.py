@@ -148,8 +148,8 @@ def _not_run(goal: Goal, error: Exception) -> Outcome:
         return Outcome(goal.name, "internal_error", next="this is a bug; the lines above report it")
     message, code = expected
     word = message.partition(":")[0]
-    named = next((status for status in STATUSES if status == word), "unavailable")
-    status: Status = named if exit_code(named) == code else "unavailable"
+    named = [status for status in STATUSES if status == word and exit_code(status) == code]
+    status = named[0] if named else "unavailable"
     return Outcome(goal.name, status, next=message)
 
 

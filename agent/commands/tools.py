@@ -66,7 +66,8 @@ def check(
     json: JsonOption = False,
 ) -> int:
     """Say what a file of tools gives, how the model will see it, and what would be asked for."""
-    from agent.commands.output import json_result, last_line
+    from agent.commands.output import json_result
+    from agent.errors import UsageError
     from agent.settings import load_settings
 
     settings = load_settings(options={"plugins": [file]})
@@ -75,8 +76,7 @@ def check(
     if plugin.problem:
         if json:
             json_result({"source": plugin.source, "problem": plugin.problem})
-        last_line(f"{plugin.source}: {plugin.problem}")
-        return 2
+        raise UsageError(f"{plugin.source}: {plugin.problem}")
     _print(plugin.tools, settings, json=json)
     return 0
 
