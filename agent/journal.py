@@ -9,6 +9,7 @@ import fcntl
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -44,32 +45,38 @@ class Journal:
         self.run = run
         self.path = path
         self._pending: list[Event] = []
-        # Released by the kernel when the process dies, so a stale lock cannot exist.
-        self._lock = path.with_suffix(".lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise SettingsError(f"run {run} is being worked on by another process") from None
-        try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=5)
-            self._db.execute("pragma journal_mode=delete")
-            self._db.execute(f"pragma synchronous={'full' if durable else 'off'}")
+        self._open = ExitStack()
+        with ExitStack() as opening:
+            # Released by the kernel when the process dies, so a stale lock cannot exist.
+            lock = opening.enter_context(path.with_suffix(".lock").open("w"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._db = sqlite3.connect(path, isolation_level=None, timeout=5)
+                opening.callback(self._db.close)
+                self._prepare(durable)
+            except BlockingIOError:
+                raise SettingsError(f"run {run} is being worked on by another process") from None
+            except sqlite3.OperationalError as error:
+                raise _translated(error, path) from error
+            except sqlite3.DatabaseError as error:
+                raise SettingsError(f"{path}: not a journal ({error}); set it aside") from None
+            self._open = opening.pop_all()
+
+    def _prepare(self, durable: bool) -> None:
+        self._db.execute("pragma journal_mode=delete")
+        self._db.execute(f"pragma synchronous={'full' if durable else 'off'}")
+        version = self._db.execute("pragma user_version").fetchone()[0]
+        if version > _VERSION:
+            raise SettingsError(
+                f"{self.path}: the journal has version {version}, this Tuneward reads up to"
+                f" {_VERSION}; install a newer one"
+            )
+        if version < _VERSION:
             self._db.execute("begin immediate")
-            version = self._db.execute("pragma user_version").fetchone()[0]
-            if version > _VERSION:
-                raise SettingsError(
-                    f"{path}: the journal has version {version}, this Tuneward reads up to"
-                    f" {_VERSION}; install a newer one"
-                )
             self._db.execute(_SCHEMA)
             self._db.execute(f"pragma user_version={_VERSION}")
             self._db.execute("commit")
-            self._seq = self._db.execute("select coalesce(max(seq), 0) from events").fetchone()[0]
-        except sqlite3.OperationalError as error:
-            raise _translated(error, path) from error
-        except sqlite3.DatabaseError as error:
-            raise SettingsError(f"{path}: not a journal ({error}); set it aside") from None
+        self._seq = self._db.execute("select coalesce(max(seq), 0) from events").fetchone()[0]
 
     def add(
         self, type: EventType, data: Mapping[str, Any], private: Mapping[str, Any] | None = None
@@ -111,8 +118,7 @@ class Journal:
         return _read(self._db, self.run)
 
     def close(self) -> None:
-        self._db.close()
-        self._lock.close()
+        self._open.close()
 
     def __enter__(self) -> Self:
         return self

@@ -131,16 +131,15 @@ class Planner:
         max_tokens: int,
     ) -> Reply:
         chain = self._prompt | model.bind(max_tokens=max_tokens)
-        whole: AIMessageChunk | None = None
+        whole: Any = None
         for chunk in chain.stream({"messages": list(messages)}):
-            piece = chunk.text or "".join(c["args"] or "" for c in chunk.tool_call_chunks)
-            if piece:
-                on_text(piece)
+            # A model that cannot stream gives its one message whole.
+            parts = getattr(chunk, "tool_call_chunks", ())
+            on_text(chunk.text or "".join(part["args"] or "" for part in parts))
             whole = chunk if whole is None else whole + chunk
         if whole is None:
             raise ReplyNotUnderstood("the model said nothing")
-        message = message_chunk_to_message(whole)
-        assert isinstance(message, AIMessage)
+        message = message_chunk_to_message(whole) if isinstance(whole, AIMessageChunk) else whole
         return Reply(message, _usage(message))
 
 
