@@ -12,6 +12,7 @@ from typing import Any
 from models.digest import Digests, Progress
 from models.errors import ModelUnavailable
 from models.pull import locked, need_space, out_of_space_is_clear, put_in_place
+from models.quiet import hush
 
 DONE = "converted.txt"
 
@@ -96,10 +97,9 @@ def _write(path: Path, folder: Path, number: Any, architecture: str, splits: str
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-    from transformers.utils import logging as quiet
 
-    quiet.set_verbosity_error()
-    quiet.disable_progress_bar()
+    hush()
+    any_model: Any = AutoModelForCausalLM  # `from_config` is not annotated
 
     tokenizer = AutoTokenizer.from_pretrained(
         path.parent, gguf_file=path.name, local_files_only=True, trust_remote_code=False
@@ -125,7 +125,7 @@ def _write(path: Path, folder: Path, number: Any, architecture: str, splits: str
         }
     )
     with torch.device("meta"):
-        fresh = AutoModelForCausalLM.from_config(config, dtype=number)
+        fresh = any_model.from_config(config, dtype=number)
     fresh.load_state_dict(model.state_dict(), assign=True)
     fresh.tie_weights()
     fresh.generation_config = model.generation_config

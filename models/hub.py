@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from models.catalogue import Hub
@@ -51,7 +52,7 @@ def download(
 ) -> dict[str, int]:
     """Fetches the data files into the folder, going on with what is there; returns their sizes."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
     with _hub_errors_are_clear(source):
@@ -119,6 +120,7 @@ def _hub_errors_are_clear(source: Hub) -> Iterator[None]:
     )
 
     name = f"{source.repository}@{source.revision}"
+    unreachable: tuple[type[Exception], ...] = (LocalEntryNotFoundError, *_connection_errors())
     try:
         yield
     except OfflineModeIsEnabled as error:
@@ -143,7 +145,7 @@ def _hub_errors_are_clear(source: Hub) -> Iterator[None]:
         status = error.response.status_code if error.response is not None else 0
         kind = ConnectionLost if status in (0, 408, 429) or status >= 500 else ModelUnavailable
         raise kind(f"the hub refused {name} (HTTP {status}); try again later") from error
-    except (LocalEntryNotFoundError, *_connection_errors()) as error:
+    except unreachable as error:
         raise ConnectionLost(
             f"the model hub was not reached for {name}; check the network (HF_ENDPOINT names "
             "another hub) and try again, or use an embedded model: `tuneward model pull default`"
@@ -152,11 +154,11 @@ def _hub_errors_are_clear(source: Hub) -> Iterator[None]:
 
 def _connection_errors() -> tuple[type[Exception], ...]:
     """The transport errors of whichever HTTP client the hub client was built on."""
-    import huggingface_hub.errors as errors
+    from huggingface_hub.errors import HfHubHTTPError
 
-    transport = errors.HTTPError.__module__.partition(".")[0]
-    module = __import__(transport)
-    return (module.TransportError, ConnectionError, TimeoutError)
+    base = next(c for c in HfHubHTTPError.__mro__ if c.__name__ == "HTTPError")
+    transport = import_module(base.__module__.partition(".")[0])  # httpx or its successor
+    return (transport.TransportError, ConnectionError, TimeoutError)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from models.errors import ConnectionLost, ModelUnavailable, OutOfMemory
 from models.footprint import WORKING_BYTES, machine_memory
 from models.gguf_file import check_gguf, converted
 from models.pull import pull
+from models.quiet import hush
 from models.untrusted import check_folder
 
 if TYPE_CHECKING:
@@ -195,16 +196,15 @@ def _open(
     """Reads tokenizer and weights from plain files; refuses weights that are not all there."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
-    from transformers.utils import logging as quiet
 
     from models.torch_network import TorchNetwork
 
-    quiet.set_verbosity_error()
-    quiet.disable_progress_bar()
+    hush()
     number: torch.dtype = getattr(torch, dtype)
     options: dict[str, Any] = {}
     if quant is not None:
-        options["quantization_config"] = BitsAndBytesConfig(
+        settings: Any = BitsAndBytesConfig  # its constructor is not annotated
+        options["quantization_config"] = settings(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
@@ -217,7 +217,7 @@ def _open(
         tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=number,
             local_files_only=True,
@@ -227,6 +227,7 @@ def _open(
             output_loading_info=True,
             **options,
         )
+    model, report = loaded
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelUnavailable(
@@ -259,8 +260,8 @@ def _load_errors_are_clear(source: Source, device: str) -> Iterator[None]:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise OutOfMemory(
-            f"`{source.name}` does not fit the memory of {device}; take a smaller model, --quant 4bit "
-            f"on a GPU, or close other programs (`tuneward model show {source.name}` prints what it needs)"
+            f"`{source.name}` does not fit the memory of {device}; take a smaller model or "
+            f"--quant 4bit on a GPU (`tuneward model show {source.name}` prints what it needs)"
         ) from error
     except SafetensorError as error:
         raise ModelUnavailable(

