@@ -130,9 +130,7 @@ JsonSchema = Annotated[
 ]
 """A JSON Schema: written out, or a file's name relative to the goal file."""
 Count = Annotated[int, Field(ge=0)]
-Rows = Annotated[
-    list[Annotated[dict[str, Cell], Field(min_length=1)]], Field(min_length=1)
-]
+Rows = Annotated[list[Annotated[dict[str, Cell], Field(min_length=1)]], Field(min_length=1)]
 """Rows by some of their values: `[{city: Berlin, total: 12}]`."""
 
 
@@ -261,8 +259,7 @@ def _reserved_text(kind: str) -> AfterValidator:
 
 def _later(kind: str) -> PydanticCustomError:
     return refuse(
-        f"`{kind}` checks are reserved for a later version;"
-        " use file, table, text, json or answer"
+        f"`{kind}` checks are reserved for a later version; use file, table, text, json or answer"
     )
 
 
@@ -287,9 +284,9 @@ class TextCheck(Strict):
 class JsonCheck(Strict):
     """`json: {path: out.json, schema: out.schema.json}`"""
 
-    json_: Annotated[
-        JsonSpec, BeforeValidator(_as_path, json_schema_input_type=str | JsonSpec)
-    ] = Field(alias="json")
+    json_: Annotated[JsonSpec, BeforeValidator(_as_path, json_schema_input_type=str | JsonSpec)] = (
+        Field(alias="json")
+    )
 
 
 class AnswerCheck(Strict):

@@ -10,7 +10,8 @@ from pydantic_core import ErrorDetails
 
 from agent.check_specs import CHECKS
 from agent.goal import HOST_KEYS
-from agent.yaml_tree import Node, Problems, Scalar
+from agent.source_text import Problems
+from agent.yaml_tree import Node, Scalar
 
 _TAG = "check:"
 _WANTED = {

@@ -5,34 +5,26 @@
 Nothing in a goal file is executed, fetched or read besides the schema files that its checks name.
 """
 
-import os
-import stat
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 
 from agent.check_specs import Cell, Check
 from agent.errors import GoalError
 from agent.goal import HOST_KEYS, Goal
-from agent.goal_errors import Meaning, explain_error, misspelled
-from agent.inputs import Input, InputError, filled, fit, holes, is_name, parse, spoken
+from agent.goal_errors import Meaning, misspelled
+from agent.goal_folder import choose_folder
+from agent.inputs import Input, InputError, filled, fit, holes, is_name, parse
 from agent.json_values import SchemaError, read_schema
-from agent.yaml_tree import MAX_BYTES, Node, Problems, decode, parse_yaml, place
+from agent.source_text import Problems, decode, place, read_file, read_stream
+from agent.tree_values import as_wanted, scalars, validated
+from agent.yaml_tree import Node, parse_yaml
 
 _UNTEMPLATED = ("version", "inputs", "practice")
 """Keys whose texts are taken as they are."""
-_SYSTEM_FOLDERS = tuple(
-    f"/{name}" for name in ("bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin")
-) + ("/sys", "/usr", "/System")
-"""A goal file cannot choose these or what is below them."""
-_SHARED_FOLDERS = tuple(
-    f"/{name}" for name in ("", "home", "root", "tmp", "var", "opt", "srv", "mnt", "media")
-) + ("/Users", "/Library", "/private")
-"""Nor these, though folders below them may be somebody's own."""
 
 
 def load_goal(
@@ -57,10 +49,10 @@ def load_goal(
         name = getattr(source, "name", None)
         label = "-" if source is sys.stdin.buffer or not isinstance(name, str) else name
         problems = Problems(label)
-        return _Loader(problems, _stream(source, problems), None, sets or {}, workspace).load()
+        return _Loader(problems, read_stream(source, problems), None, sets or {}, workspace).load()
     path = Path(source)
     problems = Problems(str(source))
-    text = _stream_file(path, problems)
+    text = read_file(path, problems)
     return _Loader(problems, text, path.resolve(), sets or {}, workspace).load()
 
 
@@ -95,7 +87,7 @@ def _typed_check(entry: str, number: int, problems: Problems, workspace: Path) -
     try:
         data = decode(entry.encode("utf-8", "surrogatepass"), own)
         root = parse_yaml(data, own)
-        check = _validated(_CHECK, root, {}, own, Meaning(Check))
+        check = validated(_CHECK, root, {}, own, Meaning(Check))
         if check is not None:
             check = _with_schema_files(check, root, Path(workspace).resolve(), own)
     except GoalError:
@@ -134,10 +126,10 @@ class _Loader:
             if key in root.entries:
                 node = root.entries.pop(key)[0]
                 self._problems.add(node, f"unknown key `{key}`; remove it")
-        folder = self._resolved_workspace(root)
+        folder = choose_folder(root, self._folder, self._workspace, self._problems)
         specs = self._inputs(root, folder)
         rendered = self._rendered(root, specs)
-        goal: Goal | None = _validated(_GOAL, root, rendered, self._problems, Meaning(Goal))
+        goal: Goal | None = validated(_GOAL, root, rendered, self._problems, Meaning(Goal))
         if goal is not None:
             goal = goal.model_copy(
                 update={
@@ -162,34 +154,6 @@ class _Loader:
         stem = "".join(c if c.isalnum() or c in "_ .-" else "-" for c in self._path.stem)
         return stem.lstrip(" .-")[:100] or "goal"
 
-    def _resolved_workspace(self, root: Node) -> Path | None:
-        """The folder to work in; None where it is wrong, which is then reported."""
-        node = root.get("workspace")
-        if self._workspace is not None:
-            folder = Path(self._workspace).resolve()
-            if not folder.is_dir():
-                self._problems.add((1, 1), f"the workspace {folder} is not a folder; create it")
-                return None
-            return folder
-        if node is None:
-            return self._folder.resolve()
-        if node.broken or node.kind != "scalar" or not node.text.strip():
-            return None  # the model says what is wrong
-        if "{{" in node.text:
-            self._problems.add(node, "the workspace cannot hold an input; write the folder out")
-            return None
-        folder = (self._folder / node.text).resolve()
-        if _too_wide(folder, self._folder.resolve()):
-            self._problems.add(
-                node,
-                f"{folder} is too much to hand over; name one folder of yours, or pass --workspace",
-            )
-            return None
-        if not folder.is_dir():
-            self._problems.add(node, f"the workspace {folder} is not a folder; create it first")
-            return None
-        return folder
-
     def _inputs(self, root: Node, folder: Path | None) -> dict[str, Input]:
         """The inputs that are right in themselves; their values go to `self._values`."""
         specs: dict[str, Input] = {}
@@ -204,16 +168,14 @@ class _Loader:
                 )
         for name, (key, value) in entries.items():
             quiet = Problems("")
-            spec = _validated(_INPUT, value, {}, quiet, Meaning(Input))
+            spec = validated(_INPUT, value, {}, quiet, Meaning(Input))
             if spec is None or not is_name(name):
                 continue  # the goal's own validation reports it
             specs[name] = spec
             self._value_of(name, key, value, spec, folder)
         return specs
 
-    def _value_of(
-        self, name: str, key: Node, node: Node, spec: Input, folder: Path | None
-    ) -> None:
+    def _value_of(self, name: str, key: Node, node: Node, spec: Input, folder: Path | None) -> None:
         where = node.get("default") or key
         try:
             if name in self._sets:
@@ -222,7 +184,7 @@ class _Loader:
             elif node.get("default") is None:
                 raise InputError(f"has no value; pass --set {name}=VALUE or add a default")
             else:
-                self._values[name] = fit(_as_wanted(where, spec), spec, folder)
+                self._values[name] = fit(as_wanted(where, spec), spec, folder)
         except InputError as error:
             self._problems.add((where.line, where.column), f"input `{name}`: {error}")
 
@@ -234,7 +196,7 @@ class _Loader:
         declared = {name for name in entries if is_name(name)}
         for key, (_, value) in root.entries.items():
             if key not in _UNTEMPLATED:
-                for scalar in _scalars(value):
+                for scalar in scalars(value):
                     self._fill(scalar, declared, rendered)
         for name in sorted(declared - self._used):
             at = entries[name][0]
@@ -289,9 +251,7 @@ class _Loader:
         schema = _schema_file(goal.output.schema_, node, self._folder, self._problems)
         return goal.output.model_copy(update={"schema_": schema})
 
-    def _check_practice(
-        self, root: Node, specs: Mapping[str, Input], folder: Path | None
-    ) -> None:
+    def _check_practice(self, root: Node, specs: Mapping[str, Input], folder: Path | None) -> None:
         """What practice varies are inputs of this goal, with values that fit them."""
         practice = root.get("practice")
         vary = practice.get("vary") if practice is not None else None
@@ -309,7 +269,7 @@ class _Loader:
                 for value in values.items:
                     try:
                         spec = specs[name]
-                        fit(_as_wanted(value, spec), spec, folder)
+                        fit(as_wanted(value, spec), spec, folder)
                     except InputError as error:
                         self._problems.add(value, f"input `{name}`: {error}")
 
@@ -317,69 +277,6 @@ class _Loader:
 _GOAL: TypeAdapter[Goal] = TypeAdapter(Goal)
 _INPUT: TypeAdapter[Input] = TypeAdapter(Input)
 _CHECK: TypeAdapter[Any] = TypeAdapter(Check)
-
-
-def _validated(
-    adapter: TypeAdapter[Any],
-    root: Node,
-    rendered: Mapping[Node, Cell],
-    problems: Problems,
-    meaning: Meaning,
-) -> Any | None:
-    """The tree as the model wants it; where it wants text, an unquoted word is that text."""
-    values: dict[Node, Cell] = dict(rendered)
-    while True:
-        try:
-            return adapter.validate_python(_plain(root, values))
-        except ValidationError as error:
-            details = error.errors(include_url=False, include_input=False)
-        texts = dict(_wanted_texts(details, root, values, meaning))
-        if not texts:
-            break
-        values.update(texts)
-    for detail in details:
-        explain_error(detail, root, values, problems, meaning)
-    return None
-
-
-def _wanted_texts(
-    details: Sequence[ErrorDetails], root: Node, values: Mapping[Node, Cell], meaning: Meaning
-) -> Iterator[tuple[Node, str]]:
-    """Numbers and booleans that stand where the model wants text, as the text they look like."""
-    for detail in details:
-        node, exact = meaning.locate(root, detail["loc"])
-        value = values.get(node, node.value)
-        if (
-            detail["type"] == "string_type"
-            and exact
-            and node.kind == "scalar"
-            and isinstance(value, bool | int | float)
-        ):
-            yield node, spoken(value) if node in values else node.text
-
-
-def _plain(node: Node, values: Mapping[Node, Cell]) -> Any:
-    """The tree as plain values."""
-    if node.kind == "map":
-        return {key: _plain(value, values) for key, (_, value) in node.entries.items()}
-    if node.kind == "list":
-        return [_plain(item, values) for item in node.items]
-    return values.get(node, node.value)
-
-
-def _scalars(node: Node) -> Iterator[Node]:
-    if node.kind == "scalar":
-        yield node
-    for item in node.items:
-        yield from _scalars(item)
-    for _, value in node.entries.values():
-        yield from _scalars(value)
-
-
-def _as_wanted(node: Node, spec: Input) -> Cell:
-    """An unquoted `2024` is a text where the input is one."""
-    is_text = spec.type not in ("number", "integer", "boolean", "choice")
-    return node.text if is_text and node.value is not None else node.value
 
 
 def _with_schema_files(check: Check, node: Node, folder: Path, problems: Problems) -> Check:
@@ -403,43 +300,3 @@ def _schema_file(schema: Any, node: Node, folder: Path, problems: Problems) -> A
     except SchemaError as error:
         problems.add(at, str(error))
         return schema
-
-
-def _too_wide(folder: Path, own: Path) -> bool:
-    """Whether a file would hand over more than one folder of the person who runs it."""
-    if folder.is_relative_to(own):
-        return False
-    home = Path.home().resolve()
-    if home.is_relative_to(folder) or str(folder) in _SHARED_FOLDERS:
-        return True
-    if folder.is_relative_to(home) and str(home) != "/":
-        return folder.relative_to(home).parts[0].startswith(".")
-    return any(folder.is_relative_to(system) for system in _SYSTEM_FOLDERS)
-
-
-def _stream_file(path: Path, problems: Problems) -> str:
-    try:
-        # A pipe nobody writes to would wait for ever, so never wait on opening.
-        with open(path, "rb", opener=_without_waiting) as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if not stat.S_ISREG(mode):
-                raise problems.stop((1, 1), "not a regular file; name a goal file")
-            return _stream(file, problems)
-    except IsADirectoryError:
-        raise problems.stop((1, 1), "this is a folder; name a goal file in it") from None
-    except FileNotFoundError:
-        raise problems.stop((1, 1), "there is no such file; check the name") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise problems.stop((1, 1), f"cannot be read: {reason}") from None
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
-
-
-def _stream(stream: IO[bytes] | IO[str], problems: Problems) -> str:
-    data = stream.read(MAX_BYTES + 1)
-    if isinstance(data, str):
-        data = data.encode("utf-8", "surrogatepass")
-    return decode(data, problems)

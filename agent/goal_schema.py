@@ -1,6 +1,6 @@
 """The JSON Schema of goal files, for editors: made from the model, never written by hand.
 
-    python -m agent.goal_schema > docs/goal.schema.json
+python -m agent.goal_schema > docs/goal.schema.json
 """
 
 import json

@@ -145,8 +145,7 @@ def has_json(wanted: Any, value: Any) -> bool:
     """Whether an object has at least the wanted keys, with the wanted values."""
     if isinstance(wanted, dict) and isinstance(value, dict):
         return all(
-            key in value
-            and (has_json if isinstance(part, dict) else same_json)(part, value[key])
+            key in value and (has_json if isinstance(part, dict) else same_json)(part, value[key])
             for key, part in wanted.items()
         )
     return same_json(wanted, value)

@@ -18,9 +18,7 @@ MAX_TEXT_CHARS = 2_000_000
 _CLUSTER = regex.compile(r"\X")
 _MARKS = regex.compile(r"[\p{Mn}\p{Me}]")
 _CJK = r"\p{Han}\p{Hiragana}\p{Katakana}"
-_WORD = regex.compile(
-    rf"[{_CJK}]|[\w--[{_CJK}]][[\w'\u2019-]--[{_CJK}]]*", regex.VERSION1
-)
+_WORD = regex.compile(rf"[{_CJK}]|[\w--[{_CJK}]][[\w'\u2019-]--[{_CJK}]]*", regex.VERSION1)
 _REPEAT = regex.compile(r"(?<!\\)\{(\d*)(?:,(\d*))?\}")
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import GoalError, SettingsError
-from agent.yaml_tree import MAX_BYTES, Node, Problems, decode, parse_yaml
+from agent.source_text import MAX_BYTES, Problems, decode
+from agent.yaml_tree import Node, parse_yaml
 from memory import durable
 
 

@@ -14,9 +14,8 @@ from typing import Any, Literal
 
 import yaml
 
-from agent.errors import GoalError, GoalProblem
+from agent.source_text import Problems, place
 
-MAX_BYTES = 256 * 1024
 MAX_DEPTH = 40
 MAX_VALUES = 20_000
 
@@ -50,62 +49,6 @@ class Node:
         """The value under a key of a mapping."""
         found = self.entries.get(key)
         return found[1] if found else None
-
-
-class Problems:
-    """Collects the mistakes of one text."""
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self.found: list[GoalProblem] = []
-
-    def add(self, where: Node | tuple[int, int], message: str) -> None:
-        """Note a mistake; a node is marked so that its consequences stay quiet."""
-        if isinstance(where, Node):
-            where.broken = True
-            where = where.line, where.column
-        self.found.append(GoalProblem(where[0], where[1], message, self.file))
-
-    def error(self) -> GoalError:
-        return GoalError(self.found)
-
-    def stop(self, where: tuple[int, int], message: str) -> GoalError:
-        """Note a mistake after which nothing more can be read, and give the error to raise."""
-        self.add(where, message)
-        return self.error()
-
-
-def decode(data: bytes, problems: Problems) -> str:
-    """The bytes of a file as text.
-
-    Raises:
-        GoalError: too large, not UTF-8, or with characters that YAML does not allow.
-    """
-    if len(data) > MAX_BYTES:
-        raise problems.stop(
-            (1, 1),
-            f"the file is over {MAX_BYTES // 1024} KiB; put long texts into files in the workspace",
-        )
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise problems.stop((1, 1), "the file is UTF-16; save it as UTF-8")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8", "replace").lstrip("\ufeff")
-        raise problems.stop(
-            place(before, len(before)),
-            f"byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8",
-        ) from None
-    return text
-
-
-def place(text: str, index: int) -> tuple[int, int]:
-    """Line and column, from 1, of a position in the text."""
-    before = text[:index]
-    start = max(before.rfind(mark) for mark in "\n\r\x85\u2028\u2029") + 1
-    return before[:start].replace("\r\n", "\n").count("\n") + _other_breaks(
-        before[:start]
-    ) + 1, len(before) - start + 1
 
 
 def parse_yaml(text: str, problems: Problems) -> Node:
@@ -277,15 +220,10 @@ def _resolved(text: str) -> Scalar:
 
 def _is_bad(char: str) -> bool:
     """Controls and halves of characters, which no text that we store or show may hold."""
-    return (char < " " and char not in "\n\t\r") or "\x7f" <= char < "\xa0" or (
-        "\ud800" <= char <= "\udfff"
-    )
-
-
-def _other_breaks(text: str) -> int:
-    """Line breaks besides `\\n` that YAML counts."""
-    return sum(text.count(mark) for mark in "\x85\u2028\u2029") + len(
-        re.findall(r"\r(?!\n)", text)
+    return (
+        (char < " " and char not in "\n\t\r")
+        or "\x7f" <= char < "\xa0"
+        or ("\ud800" <= char <= "\udfff")
     )
 
 
@@ -329,10 +267,14 @@ _SYNTAX = (
         "block sequence entries are not allowed",
         "a list cannot start here; put `- ` on a new line below its key",
     ),
-    ("unknown escape character", "in double quotes a backslash starts an escape; write two, or"
-     " use single quotes"),
-    ("escape sequence of", "the escape in double quotes is not complete; write two backslashes, or"
-     " use single quotes"),
+    (
+        "unknown escape character",
+        "in double quotes a backslash starts an escape; write two, or use single quotes",
+    ),
+    (
+        "escape sequence of",
+        "the escape in double quotes is not complete; write two backslashes, or use single quotes",
+    ),
 )
 
 
