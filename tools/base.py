@@ -38,6 +38,10 @@ class Ground:
     """The earlier argument that this one depends on: the table of a column, the file of a page."""
     suffixes: tuple[str, ...] = ()
     """For files: only names that end so; empty takes every file."""
+    beside: str | None = None
+    """An earlier argument with a fixed choice on which it depends whether values are limited."""
+    when: tuple[str, ...] = ()
+    """What `beside` must be for that; with any other choice the value is free."""
 
     def __get_pydantic_json_schema__(
         self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
@@ -73,9 +77,12 @@ def Column(of: str) -> Ground:
     return Ground("column", of)
 
 
-def Value(of: str) -> Ground:
-    """A value found in the column that argument `of` names; free where they are many."""
-    return Ground("value", of)
+def Value(of: str, *, beside: str | None = None, when: tuple[str, ...] = ()) -> Ground:
+    """A value found in the column that argument `of` names; free where they are many.
+
+    With `beside="comparison", when=("equals",)` it is free too unless `comparison` is `equals`.
+    """
+    return Ground("value", of, beside=beside, when=when)
 
 
 def Page(of: str) -> Ground:

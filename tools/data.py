@@ -9,7 +9,7 @@ import polars as pl
 from langchain_core.tools import BaseTool
 from pydantic import Field
 
-from tools.base import TABLE_SUFFIXES, Column, ExistingTable, NewTable, tool
+from tools.base import TABLE_SUFFIXES, Column, ExistingTable, NewTable, Value, tool
 from tools.comparison import Comparison, matches, mentioned
 from tools.context import ToolContext
 from tools.data_steps import (
@@ -21,6 +21,7 @@ from tools.data_steps import (
     grouped,
     joined,
     ordered,
+    shared_column,
     value_counts,
 )
 from tools.errors import ToolRetry
@@ -29,6 +30,9 @@ from tools.table_show import count_of, count_text, show
 from tools.tables import Tables
 
 TableColumn = Annotated[str, Column(of="path")]
+ComparedValue = Annotated[
+    str, Value(of="column", beside="comparison", when=("equals", "not_equals"))
+]
 SomeColumns = Annotated[list[TableColumn], Field(min_length=1, max_length=30)]
 
 _SHOWN = 20
@@ -87,7 +91,7 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
 
     @tool(effect="read", family="data", says="count rows of {path}")
     def count_rows(
-        path: ExistingTable, column: TableColumn, comparison: Comparison, value: str
+        path: ExistingTable, column: TableColumn, comparison: Comparison, value: ComparedValue
     ) -> str:
         """Count the rows of a table where a column meets a condition.
 
@@ -113,7 +117,7 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
 
     @tool(effect="read", family="data", says="look for rows of {path}")
     def find_rows(
-        path: ExistingTable, column: TableColumn, comparison: Comparison, value: str
+        path: ExistingTable, column: TableColumn, comparison: Comparison, value: ComparedValue
     ) -> str:
         """Show the rows of a table where a column meets a condition.
 
@@ -171,7 +175,7 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         path: ExistingTable,
         column: TableColumn,
         comparison: Comparison,
-        value: str,
+        value: ComparedValue,
         save_as: NewTable,
     ) -> str:
         """Save the rows of a table where a column meets a condition as a new table.
@@ -226,26 +230,27 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
     @tool(effect="write", idempotent=True, family="data", says="write {save_as}")
     def join_tables(
         left: ExistingTable,
-        left_column: Annotated[str, Column(of="left")],
+        column: Annotated[str, Column(of="left")],
         right: ExistingTable,
-        right_column: Annotated[str, Column(of="right")],
         keep: Keep,
         save_as: NewTable,
+        right_column: str = "",
     ) -> str:
-        """Save the rows of two tables put side by side where two columns have the same value.
+        """Put the rows of two tables side by side where a column has the same value; save them.
 
         Args:
             left: the first table.
-            left_column: the column of the first table that must be the same.
+            column: the column that both tables share, such as an id.
             right: the second table.
-            right_column: the column of the second table that must be the same.
             keep: matching keeps rows found in both; all_left keeps every row of the first table;
                 unmatched_left keeps only the rows of the first table not found in the second.
             save_as: the table file to write.
+            right_column: the name of that column in the second table, only where it differs.
         """
         first, second = tables.frame(left), tables.frame(right)
-        on = (column_named(first, left_column, left), column_named(second, right_column, right))
-        return save_elsewhere(joined(first, second, on, keep), save_as, left, right)
+        on = column_named(first, column, left)
+        other = shared_column(first[on], second, right_column or on, right)
+        return save_elsewhere(joined(first, second, (on, other), keep), save_as, left, right)
 
     @tool(effect="write", idempotent=True, family="data", says="write {save_as}")
     def select_columns(path: ExistingTable, columns: SomeColumns, save_as: NewTable) -> str:

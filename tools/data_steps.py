@@ -70,7 +70,7 @@ def grouped(frame: pl.DataFrame, group_by: str, column: str, operation: Operatio
     while name == group_by:
         name += "_"
     key = text_of(frame[group_by]).fill_null("").str.strip_chars().alias("group")
-    groups = pl.DataFrame([key, figure.cells.alias("cells")]).group_by("group")
+    groups = pl.DataFrame([key, figure.cells.alias("cells")]).group_by("group", maintain_order=True)
     figures = groups.agg(_figure("cells", operation).alias(name))
     result = figures.rename({"group": group_by})
     return ordered(_rounded(result, name), group_by, "smallest_first")
@@ -156,6 +156,22 @@ def joined(
             f"{on[1]!r} like {_examples(right[on[1]])}"
         )
     return both
+
+
+def shared_column(column: pl.Series, right: pl.DataFrame, name: str, path: str) -> str:
+    """The column `name` of `right`; where there is none, says which ones hold the same values."""
+    try:
+        return column_named(right, name, path)
+    except ToolRetry as wrong:
+        wanted = _join_key(column).drop_nulls().unique()
+        shares = {n: int(wanted.is_in(_join_key(right[n]).implode()).sum()) for n in right.columns}
+        alike = sorted((n for n in right.columns if shares[n]), key=lambda n: -shares[n])[:5]
+        if not alike:
+            raise
+        hint = ", ".join(f"{n} ({shares[n]} of {len(wanted)})" for n in alike)
+        raise ToolRetry(
+            f"{wrong}. Give right_column; values of {column.name} are found in: {hint}"
+        ) from None
 
 
 def _join_key(series: pl.Series) -> pl.Series:

@@ -95,10 +95,10 @@ def ground(schema: Schema, world: World, done: Iterable[Mapping[str, Any]] = ())
 
 
 def _facts(schema: Schema) -> dict[str, Any] | None:
-    """The grounding of an argument, also where it sits inside `X | None`."""
+    """The grounding of an argument, also where it sits inside `X | None` or `list[X]`."""
     if GROUND_KEY in schema:
         return dict(schema[GROUND_KEY])
-    for option in schema.get("anyOf", ()):
+    for option in (*schema.get("anyOf", ()), schema.get("items", {})):
         if GROUND_KEY in option:
             return dict(option[GROUND_KEY])
     return None
@@ -114,7 +114,7 @@ def _narrow(
         return [a for a in (_with_values(a, name, values, facts) for a in alternatives) if a]
     narrowed: list[Schema] = []
     for alternative in alternatives:
-        narrowed += _split(alternative, name, of, facts["kind"], world)
+        narrowed += _split(alternative, name, of, facts, world)
     return narrowed
 
 
@@ -154,8 +154,11 @@ def _new_file(prop: Schema, names: list[str], facts: dict[str, Any]) -> Schema:
     return _described(prop, {"anyOf": [{"enum": named}, legal]} if named else legal)
 
 
-def _split(alternative: Schema, name: str, of: str, kind: str, world: World) -> list[Schema]:
+def _split(
+    alternative: Schema, name: str, of: str, facts: dict[str, Any], world: World
+) -> list[Schema]:
     """One alternative per group of values of `of` that leave `name` the same choice."""
+    kind = facts["kind"]
     prop = alternative["properties"][name]
     keys = alternative["properties"].get(of, {}).get("enum")
     if keys is None or len(keys) > ALTERNATIVE_LIMIT:
@@ -171,6 +174,9 @@ def _split(alternative: Schema, name: str, of: str, kind: str, world: World) -> 
     parts: list[Schema] = []
     for members, choice in groups.values():
         part = _replaced(alternative, of, {**alternative["properties"][of], "enum": members})
+        if choice is not None and "beside" in facts:
+            part, others = _apart(part, name, facts["beside"], facts["when"])
+            parts += others
         if choice is None:
             parts.append(_replaced(part, name, _described(prop, _bounded(TEXT_LIMIT))))
         elif kind == "page" and choice == [1]:
@@ -181,6 +187,18 @@ def _split(alternative: Schema, name: str, of: str, kind: str, world: World) -> 
         elif (left := _dropped(part, name)) is not None:
             parts.append(left)
     return parts
+
+
+def _apart(
+    part: Schema, name: str, beside: str, when: Sequence[str]
+) -> tuple[Schema, list[Schema]]:
+    """The part where `beside` is one of `when`, and the one with its other choices, `name` free."""
+    prop = part["properties"][beside]
+    others = [value for value in prop["enum"] if value not in when]
+    same = [value for value in prop["enum"] if value in when]
+    free = _replaced(part, beside, {**prop, "enum": others})
+    free = _replaced(free, name, _described(part["properties"][name], _bounded(TEXT_LIMIT)))
+    return _replaced(part, beside, {**prop, "enum": same}), [free] if others else []
 
 
 def _choice(kind: str, key: str, table: str | None, world: World) -> list[Any] | None:
@@ -221,6 +239,8 @@ def _without(alternative: Schema, arguments: Mapping[str, Any]) -> list[Schema]:
 
 
 def _described(prop: Schema, limited: Schema) -> Schema:
+    if "items" in prop:
+        return {**prop, "items": _described(prop["items"], limited)}
     kept = {k: v for k, v in prop.items() if k in ("description", GROUND_KEY)}
     return {**kept, **limited}
 

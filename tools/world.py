@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from tools.context import Results
+from tools.errors import ToolError
 from tools.grounding import VALUE_LIMIT
 from tools.tables import Tables
 from tools.workspace import Workspace
@@ -38,10 +39,16 @@ class WorkspaceWorld:
         return self._mentioned + [path for path in written if path not in self._mentioned]
 
     def columns(self, path: str) -> list[str]:
-        return self._tables.columns(path)
+        try:
+            return self._tables.columns(path)
+        except ToolError:  # a broken table has none; the tool that reads it says why
+            return []
 
     def values(self, path: str, column: str) -> list[str] | None:
-        return self._tables.values(path, column, limit=VALUE_LIMIT)
+        try:
+            return self._tables.values(path, column, limit=VALUE_LIMIT)
+        except ToolError:
+            return None
 
     def pages(self, path: str) -> int:
         return self._results.pages(path) if path in self._results.handles() else self._pages(path)

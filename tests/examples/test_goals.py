@@ -27,9 +27,8 @@ GOALS = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
 
 A_JOIN = {
     "left": "orders.csv",
-    "left_column": "customer_id",
+    "column": "customer_id",
     "right": "customers.csv",
-    "right_column": "customer_id",
     "keep": "matching",
     "save_as": "out/joined.csv",
 }
@@ -112,9 +111,8 @@ WRONG: dict[str, list[list[DemoCall]]] = {
             call(
                 "join_tables",
                 left="customers.csv",
-                left_column="customer_id",
+                column="customer_id",
                 right="orders.csv",
-                right_column="customer_id",
                 keep="unmatched_left",
                 save_as="out/w.csv",
             ),

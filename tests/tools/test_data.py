@@ -228,12 +228,12 @@ def test_calculates_for_each_group(call: Call, workspace: Path) -> None:
         "city | sum_amount",
         "Oslo | 1197",
         "Paris | 1",
-        "rome | ",
         "Rome | 10.5",
+        "rome | ",
     ]
     call("aggregate", **by_city, save_as="out/sums.csv")
     saved = (workspace / "out/sums.csv").read_text()
-    assert saved == "city,sum_amount\nOslo,1197\nParis,1\nrome,\nRome,10.5\n"
+    assert saved == "city,sum_amount\nOslo,1197\nParis,1\nRome,10.5\nrome,\n"
 
 
 def test_groups_may_be_of_the_column_itself(call: Call) -> None:
@@ -264,9 +264,8 @@ def test_a_filter_that_matches_nothing_saves_nothing_and_shows_the_values(
 def join(call: Call, **changed: str) -> str:
     arguments = {
         "left": "orders.csv",
-        "left_column": "city",
+        "column": "city",
         "right": "cities.csv",
-        "right_column": "city",
         "keep": "matching",
         "save_as": "joined.csv",
     }
@@ -291,9 +290,20 @@ def test_joins_two_tables(call: Call, workspace: Path, keep: str, rows: list[str
 def test_joins_numbers_however_they_are_written(call: Call, workspace: Path) -> None:
     (workspace / "a.jsonl").write_text('{"key": 1, "x": "one"}\n{"key": 2.0, "x": "two"}\n')
     (workspace / "b.csv").write_text("key,x\n1.0,eins\n2,zwei\n,leer\n")
-    joined = {"left": "a.jsonl", "left_column": "key", "right": "b.csv", "right_column": "key"}
-    join(call, **joined)
+    join(call, left="a.jsonl", column="key", right="b.csv")
     assert (workspace / "joined.csv").read_text() == "key,x,x_right\n1,one,eins\n2,two,zwei\n"
+
+
+def test_joins_columns_of_different_names(call: Call, workspace: Path) -> None:
+    (workspace / "towns.csv").write_text("id,town,size\n1,Rome,3\n2,Oslo,1\n")
+    with pytest.raises(
+        ToolRetry, match=r"no column 'city'.*Give right_column.*found in: town \(2 of 4\)"
+    ):
+        join(call, right="towns.csv")
+    join(call, right="towns.csv", right_column="town")
+    assert (workspace / "joined.csv").read_text().splitlines()[0] == (
+        "id,city,amount,day,note,id_right,size"
+    )
 
 
 def test_a_join_without_a_match_shows_what_both_columns_hold(call: Call, workspace: Path) -> None:
@@ -304,9 +314,8 @@ def test_a_join_without_a_match_shows_what_both_columns_hold(call: Call, workspa
 
 def test_a_join_that_would_explode_is_refused(call: Call, workspace: Path) -> None:
     (workspace / "many.csv").write_text("x\n" + "same\n" * 3000)
-    same = {"left": "many.csv", "left_column": "x", "right": "many.csv", "right_column": "x"}
     with pytest.raises(ToolRetry, match="would make 9000000 rows"):
-        join(call, **same)
+        join(call, left="many.csv", column="x", right="many.csv")
 
 
 def test_converts_to_every_format(call: Call, workspace: Path) -> None:

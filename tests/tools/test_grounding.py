@@ -1,7 +1,7 @@
 """What a call may contain is what exists: files, columns, values, pages, handles."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import jsonschema
 from hypothesis import given, settings
@@ -93,6 +93,35 @@ def count(
     return path
 
 
+@tool(effect="read")
+def compare(
+    path: ExistingTable,
+    column: Annotated[str, Column(of="path")],
+    how: Literal["is", "has"],
+    value: Annotated[str, Value(of="column", beside="how", when=("is",))],
+) -> str:
+    """Compare.
+
+    Args:
+        path: the table.
+        column: the column.
+        how: how.
+        value: the value.
+    """
+    return path
+
+
+@tool(effect="write")
+def pick(path: ExistingTable, columns: list[Annotated[str, Column(of="path")]]) -> str:
+    """Pick.
+
+    Args:
+        path: the table.
+        columns: the columns.
+    """
+    return path
+
+
 @tool(effect="write")
 def save(path: NewFile, text: str) -> str:
     """Save.
@@ -167,6 +196,30 @@ def test_columns_and_values_belong_to_their_table() -> None:
     assert not accepts(schema, {"path": "a.csv", "column": "name", "value": "Berlin"})
 
 
+def test_values_are_limited_only_beside_the_choice_that_says_so() -> None:
+    shelf = Shelf(
+        ["a.csv"],
+        columns={"a.csv": ["city", "note", "none"]},
+        values={("a.csv", "city"): ["Berlin", "Rome"], ("a.csv", "none"): []},
+    )
+    schema = ground(arguments_schema(compare), shelf)
+    city = {"path": "a.csv", "column": "city"}
+    assert accepts(schema, {**city, "how": "is", "value": "Rome"})
+    assert not accepts(schema, {**city, "how": "is", "value": "Ro"})
+    assert accepts(schema, {**city, "how": "has", "value": "Ro"})
+    assert accepts(schema, {**city, "column": "note", "how": "is", "value": "Ro"})
+    assert accepts(schema, {**city, "column": "none", "how": "has", "value": "Ro"})
+    assert not accepts(schema, {**city, "column": "none", "how": "is", "value": "Ro"})
+
+
+def test_every_item_of_a_list_is_a_column_of_its_table() -> None:
+    shelf = Shelf(["a.csv", "b.csv"], columns={"a.csv": ["x", "y"], "b.csv": ["z"]})
+    schema = ground(arguments_schema(pick), shelf)
+    assert accepts(schema, {"path": "a.csv", "columns": ["y", "x"]})
+    assert accepts(schema, {"path": "b.csv", "columns": ["z"]})
+    assert not accepts(schema, {"path": "a.csv", "columns": ["x", "z"]})
+
+
 def test_many_values_are_left_free() -> None:
     schema = ground(arguments_schema(count), Shelf(["a.csv"], columns={"a.csv": ["city"]}))
     assert accepts(schema, {"path": "a.csv", "column": "city", "value": "anything"})
@@ -189,7 +242,7 @@ def test_a_new_table_ends_like_a_table() -> None:
 
 def test_a_call_made_before_cannot_be_made_again() -> None:
     shelf = Shelf(["a.txt", "long.txt"], pages={"long.txt": 2})
-    done = [{"path": "a.txt"}, {"path": "long.txt", "page": 1}]
+    done: list[dict[str, Any]] = [{"path": "a.txt"}, {"path": "long.txt", "page": 1}]
     schema = ground(arguments_schema(look), shelf, done)
     assert not accepts(schema, {"path": "a.txt"})
     assert not accepts(schema, {"path": "long.txt", "page": 1})
