@@ -165,18 +165,17 @@ def _split(
         free = _described(prop, {"type": "integer", "minimum": 1}) if kind == "page" else None
         free = free or _described(prop, _bounded(TEXT_LIMIT))
         return [_replaced(alternative, name, free)]
+    parts: list[Schema] = []
+    if "beside" in facts:
+        alternative, parts = _apart(alternative, name, facts["beside"], facts["when"])
     groups: dict[str, tuple[list[str], list[Any] | None]] = {}
     table = _single(alternative)
     for key in keys:
         choice = _choice(kind, key, table, world)
         label = json.dumps(choice)
         groups.setdefault(label, ([], choice))[0].append(key)
-    parts: list[Schema] = []
     for members, choice in groups.values():
         part = _replaced(alternative, of, {**alternative["properties"][of], "enum": members})
-        if choice is not None and "beside" in facts:
-            part, others = _apart(part, name, facts["beside"], facts["when"])
-            parts += others
         if choice is None:
             parts.append(_replaced(part, name, _described(prop, _bounded(TEXT_LIMIT))))
         elif kind == "page" and choice == [1]:
@@ -190,15 +189,15 @@ def _split(
 
 
 def _apart(
-    part: Schema, name: str, beside: str, when: Sequence[str]
+    whole: Schema, name: str, beside: str, when: Sequence[str]
 ) -> tuple[Schema, list[Schema]]:
     """The part where `beside` is one of `when`, and the one with its other choices, `name` free."""
-    prop = part["properties"][beside]
+    prop = whole["properties"][beside]
     others = [value for value in prop["enum"] if value not in when]
     same = [value for value in prop["enum"] if value in when]
-    free = _replaced(part, beside, {**prop, "enum": others})
-    free = _replaced(free, name, _described(part["properties"][name], _bounded(TEXT_LIMIT)))
-    return _replaced(part, beside, {**prop, "enum": same}), [free] if others else []
+    free = _replaced(whole, beside, {**prop, "enum": others})
+    free = _replaced(free, name, _described(whole["properties"][name], _bounded(TEXT_LIMIT)))
+    return _replaced(whole, beside, {**prop, "enum": same}), [free] if others else []
 
 
 def _choice(kind: str, key: str, table: str | None, world: World) -> list[Any] | None:
