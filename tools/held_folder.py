@@ -10,8 +10,8 @@ import os
 import stat
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from memory import durable
 from memory.errors import WriteFailed
@@ -26,8 +26,7 @@ MAX_FILES = 20_000
 Parts = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """One file of a walk."""
 
     path: str
