@@ -5,6 +5,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tools.errors import ToolFailed, WorkspaceError
 from tools.table_files import CELL_LIMIT, parse_table, table_bytes
@@ -170,6 +172,57 @@ def test_numbers_and_days_are_written_as_what_they_are() -> None:
     assert line == b'{"code":"007","n":12,"x":1.5,"day":"2024-01-02"}'
     parquet = read(table_bytes("t.parquet", frame), "t.parquet")
     assert parquet.dtypes == [pl.String, pl.Int64, pl.Float64, pl.Date]
+
+
+# A name that holds a delimiter may be two names: a table of one column cannot tell.
+NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0,;\t|"), max_size=8)
+CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+
+
+@st.composite
+def text_tables(draw: st.DrawFn) -> pl.DataFrame:
+    names = draw(st.lists(NAMES.map(str.strip).filter(bool), min_size=1, max_size=4, unique=True))
+    row = st.lists(CELLS, min_size=len(names), max_size=len(names)).filter(any)
+    rows = draw(st.lists(row, min_size=1, max_size=6))
+    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
+
+
+@pytest.mark.stress("tables")
+@given(frame=text_tables(), suffix=st.sampled_from(["csv", "tsv"]))
+def test_any_text_survives_writing_and_reading(frame: pl.DataFrame, suffix: str) -> None:
+    again = read(table_bytes(f"t.{suffix}", frame), f"t.{suffix}")
+    assert again.with_columns(pl.all().fill_null("")).equals(frame)
+
+
+@pytest.mark.stress("tables")
+@given(
+    seed=st.sampled_from(
+        [
+            b'a,b,c\n1,"x, y",3\n4,"q ""w""\nz",6\n',
+            b'{"a": 1, "b": [1, 2]}\n{"a": null, "b": "x"}\n',
+            csv_text(SHOPS).encode("gb18030"),
+            csv_text(CITIES).encode("utf-16"),
+            table_bytes("t.parquet", pl.DataFrame({"a": [1, 2], "b": ["x", None]})),
+        ]
+    ),
+    cuts=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 3), st.binary(max_size=3)), max_size=4),
+    suffix=st.sampled_from(["csv", "tsv", "jsonl", "parquet"]),
+)
+def test_a_damaged_file_is_a_table_or_a_clear_error(
+    seed: bytes, cuts: list[tuple[float, int, bytes]], suffix: str
+) -> None:
+    data = bytearray(seed)
+    for place, length, new in cuts:
+        at = int(place * len(data))
+        data[at : at + length] = new
+    try:
+        frame, said = read(bytes(data), f"t.{suffix}"), ""
+    except ToolFailed as refused:
+        frame, said = pl.DataFrame({"none": []}), str(refused)
+    assert not said or said.startswith(f"t.{suffix} ")
+    assert len(said) < 400
+    assert frame.columns
+    assert table_bytes("t.jsonl", frame) or not frame.height
 
 
 def test_gives_columns_rows_and_values(tables: Tables, tmp_path: Path) -> None:
