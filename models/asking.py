@@ -145,7 +145,7 @@ def ask(
     tools: tuple[Tool, ...] = options.tools
     if options.response_schema is not None and (tools or schemas):
         schemas[ANSWER] = options.response_schema
-        tools = (*tools, _answer_tool(options.response_schema))
+        tools = (*tools, answer_tool(options.response_schema))
     described = options.response_schema if options.describe_answer and not tools else None
     prompt_ids = renderer.prompt(messages, tools, answer_schema=described)
     call_id = hashlib.sha256(json.dumps(prompt_ids).encode()).hexdigest()[:9]
@@ -184,7 +184,8 @@ def _grammar(note: Note, network: Network) -> str | None:
     return None
 
 
-def _answer_tool(schema: Schema) -> Tool:
+def answer_tool(schema: Schema) -> Tool:
+    """The answer as one more tool to call."""
     function = {"name": ANSWER, "description": "Give the final answer.", "parameters": schema}
     return {"type": "function", "function": function}
 

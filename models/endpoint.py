@@ -1,0 +1,337 @@
+"""One OpenAI-compatible server: asks it, retries lost connections, says clearly what went wrong.
+
+An address is `openai:MODEL@URL`, for example `openai:qwen@http://127.0.0.1:8000/v1`. A key is read
+from TUNEWARD_API_KEY; OPENAI_API_KEY goes to api.openai.com only. Covered: connection retries,
+cancellation while the server is silent, cached tokens and reasoning as vLLM and llama.cpp report
+them. Not covered: the Responses API.
+"""
+
+import json
+import os
+import queue
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import openai
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_openai.chat_models.base import BaseChatOpenAI
+from pydantic import SecretStr
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tenacity.wait import wait_base
+
+from models.errors import (
+    Cancelled,
+    ConnectionLost,
+    ContextTooLong,
+    ModelError,
+    ModelUnavailable,
+)
+from models.request import Cancel
+
+ATTEMPTS = 4
+RETRY_WAIT: wait_base = wait_exponential(multiplier=0.5, max=8)
+_TRANSIENT = {408, 409, 425, 429, 502, 503, 504}
+"""HTTP statuses after which another try may help."""
+_ADDRESS = re.compile(r"openai:(?P<model>.*?)@(?P<url>https?://\S+)")
+_TOO_LONG = re.compile(r"context (length|size|window)|too long|exceed\w* .*(context|tokens)", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A model on a server."""
+
+    model: str
+    """Empty: whichever the server offers first."""
+    url: str
+
+    @classmethod
+    def parse(cls, name: str) -> "Address":
+        """Reads `openai:MODEL@URL`."""
+        found = _ADDRESS.fullmatch(name.strip())
+        if found is None:
+            raise ModelUnavailable(
+                f"`{name}` is no endpoint; write openai:MODEL@URL, for example "
+                "openai:qwen3-8b@http://127.0.0.1:8000/v1"
+            )
+        url = found["url"].rstrip("/")
+        if urlsplit(url).username is not None:
+            raise ModelUnavailable(
+                "an endpoint's URL must hold no key; set TUNEWARD_API_KEY instead"
+            )
+        return cls(found["model"], url)
+
+    def key(self) -> str:
+        """The key to send; a placeholder where none is set, as local servers ask for none."""
+        own = os.environ.get("TUNEWARD_API_KEY")
+        if own is None and urlsplit(self.url).hostname == "api.openai.com":
+            own = os.environ.get("OPENAI_API_KEY")
+        return own or "none"
+
+
+class _Client(BaseChatOpenAI):
+    """LangChain's client, keeping what servers report beyond the official API."""
+
+    def _create_chat_result(
+        self, response: Any, generation_info: dict[str, Any] | None = None
+    ) -> ChatResult:
+        result = super()._create_chat_result(response, generation_info)
+        found = response if isinstance(response, dict) else response.model_dump(warnings=False)
+        message = result.generations[0].message
+        choice = (found.get("choices") or [{}])[0]
+        _keep_extras(message, found, choice.get("message") or {})
+        return result
+
+    def _convert_chunk_to_generation_chunk(
+        self,
+        chunk: dict[str, Any],
+        default_chunk_class: type,
+        base_generation_info: dict[str, Any] | None,
+    ) -> ChatGenerationChunk | None:
+        made = super()._convert_chunk_to_generation_chunk(
+            chunk, default_chunk_class, base_generation_info
+        )
+        if made is not None:
+            choice = (chunk.get("choices") or [{}])[0]
+            _keep_extras(made.message, chunk, choice.get("delta") or {})
+        return made
+
+
+def _keep_extras(message: BaseMessage, found: dict[str, Any], said: dict[str, Any]) -> None:
+    if reasoning := said.get("reasoning_content") or said.get("reasoning"):
+        message.additional_kwargs["reasoning_content"] = reasoning
+    timings = found.get("timings")
+    if isinstance(timings, dict) and isinstance(timings.get("cache_n"), int):
+        message.additional_kwargs["cached_tokens"] = timings["cache_n"]
+
+
+class Endpoint:
+    """Asks one model on one server; safe to use from several threads."""
+
+    def __init__(self, address: Address, *, timeout_seconds: float = 600) -> None:
+        self.address = address
+        self.client = _Client(
+            model=address.model or "default",
+            base_url=address.url,
+            api_key=SecretStr(address.key()),
+            max_retries=0,  # ours are told apart by what can help
+            timeout=httpx.Timeout(timeout_seconds, connect=10),
+            stream_usage=True,
+            use_responses_api=False,
+        )
+
+    def ask(
+        self, messages: Sequence[BaseMessage], *, cancel: Cancel | None = None, **params: Any
+    ) -> AIMessage:
+        """The server's reply; `params` are those of its API.
+
+        Raises:
+            ConnectionLost: it was not reached, after several tries.
+            ContextTooLong: the messages do not fit its window.
+            Cancelled: `cancel` said so.
+            ModelError: it refused the request, or what it said is no reply.
+        """
+        if cancel is not None:
+            return _joined(self.stream(messages, cancel=cancel, **params), self.address.url)
+
+        def attempt() -> AIMessage:
+            with self._clear_errors():
+                made = self.client._generate(list(messages), **params).generations[0]
+                message = made.message
+                message.response_metadata |= made.generation_info or {}
+                assert isinstance(message, AIMessage)
+                return message
+
+        made: AIMessage = self._retrying(attempt, None)
+        return made
+
+    def stream(
+        self, messages: Sequence[BaseMessage], *, cancel: Cancel | None = None, **params: Any
+    ) -> Iterator[AIMessageChunk]:
+        """The reply piece by piece. Tries again only before the first piece; raises like `ask`."""
+        asked = cancel or _never
+
+        def attempt() -> tuple[Iterator[ChatGenerationChunk], ChatGenerationChunk | None]:
+            with self._clear_errors():
+                pieces = self._pieces(messages, params, asked)
+                return pieces, next(pieces, None)
+
+        pieces, first = self._retrying(attempt, cancel)
+        with self._clear_errors():
+            for piece in chain([first] if first is not None else [], pieces):
+                message = piece.message
+                message.response_metadata |= piece.generation_info or {}
+                yield message
+
+    def get(self, path: str) -> Any:
+        """The JSON at a path below the URL (`^/path`: at the root); None where there is none."""
+        root = "{0.scheme}://{0.netloc}".format(urlsplit(self.address.url))
+        url = f"{root}{path[1:]}" if path.startswith("^") else f"{self.address.url}{path}"
+
+        def attempt() -> Any:
+            with self._clear_errors():
+                headers = {"Authorization": f"Bearer {self.address.key()}"}
+                reply = httpx.get(url, headers=headers, timeout=httpx.Timeout(30, connect=10))
+                if reply.status_code in (401, 403):
+                    raise self._refused_key(reply.status_code)
+                try:
+                    return reply.json() if reply.is_success else None
+                except ValueError:
+                    return None
+
+        return self._retrying(attempt, None)
+
+    def _retrying(self, attempt: Callable[[], Any], cancel: Cancel | None) -> Any:
+        retrying = Retrying(
+            retry=retry_if_exception_type(ConnectionLost),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=RETRY_WAIT,
+            sleep=lambda seconds: _sleep(seconds, cancel),
+            reraise=True,
+        )
+        return retrying(attempt)
+
+    def _pieces(
+        self, messages: Sequence[BaseMessage], params: dict[str, Any], cancel: Cancel
+    ) -> Iterator[ChatGenerationChunk]:
+        """Reads the reply in a second thread, so that a silent server can be left at once."""
+        items: queue.SimpleQueue[ChatGenerationChunk | BaseException | None] = queue.SimpleQueue()
+        left = threading.Event()
+
+        def work() -> None:
+            try:
+                for piece in self.client._stream(list(messages), **params):
+                    if left.is_set():
+                        return
+                    items.put(piece)
+                items.put(None)
+            except BaseException as error:  # handed to the reader, who raises it
+                items.put(error)
+
+        threading.Thread(target=work, name="endpoint", daemon=True).start()
+        try:
+            yield from _until_cancelled(items, cancel)
+        finally:
+            left.set()
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        """Turns what the client raises into our errors, each with the way out."""
+        where = self.address.url
+        try:
+            yield
+        except (openai.APIConnectionError, httpx.TransportError) as error:
+            raise ConnectionLost(
+                f"no answer from {where} ({_first_line(error)}); check that the server runs and "
+                "that the URL is right"
+            ) from error
+        except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
+            raise self._refused_key(error.status_code) from error
+        except openai.NotFoundError as error:
+            raise ModelUnavailable(
+                f"{where} does not know what was asked ({_first_line(error)}); the URL usually "
+                f"ends in /v1 and the model is called `{self.address.model}` here"
+            ) from error
+        except openai.APIStatusError as error:
+            if error.status_code in _TRANSIENT:
+                raise ConnectionLost(f"{where} could not answer ({_first_line(error)})") from error
+            raise self._refused(error) from error
+        except (
+            openai.APIError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            IndexError,
+        ) as error:
+            raise ModelUnavailable(
+                f"{where} answers, but not as an OpenAI-compatible server does "
+                f"({_first_line(error)}); the URL usually ends in /v1"
+            ) from error
+
+    def _refused_key(self, status: int) -> ModelUnavailable:
+        return ModelUnavailable(
+            f"{self.address.url} refused the key (HTTP {status}); set TUNEWARD_API_KEY to one "
+            "that it takes"
+        )
+
+    def _refused(self, error: openai.APIStatusError) -> ModelError:
+        text = _first_line(error)
+        if _TOO_LONG.search(str(error)):
+            numbers = [
+                int(n) for n in re.findall(r"(?<![\w.])\d{2,9}(?![\w.]*\d)", str(error.body))
+            ]
+            large = sorted(n for n in numbers if n > 255)
+            return ContextTooLong(large[-1], large[0]) if len(large) > 1 else ContextTooLong(0, 0)
+        return ModelError(
+            f"{self.address.url} refused the request (HTTP {error.status_code}): {text}"
+        )
+
+
+def _joined(pieces: Iterator[AIMessageChunk], url: str) -> AIMessage:
+    """A streamed reply as one message."""
+    whole = next(pieces, None)
+    if whole is None:
+        raise ModelUnavailable(f"{url} gave an empty reply; check that the URL ends in /v1")
+    for piece in pieces:
+        whole = whole + piece
+    return AIMessage(
+        content=whole.content,
+        tool_calls=whole.tool_calls,
+        invalid_tool_calls=whole.invalid_tool_calls,
+        usage_metadata=whole.usage_metadata,
+        additional_kwargs=whole.additional_kwargs,
+        response_metadata=whole.response_metadata,
+    )
+
+
+def _until_cancelled(
+    items: "queue.SimpleQueue[ChatGenerationChunk | BaseException | None]", cancel: Cancel
+) -> Iterator[ChatGenerationChunk]:
+    """The chunks as they come; asks `cancel` at least twenty times a second."""
+    while True:
+        if cancel():
+            raise Cancelled("the reply was cancelled")
+        try:
+            item = items.get(timeout=0.05)
+        except queue.Empty:
+            continue
+        if item is None:
+            return
+        if isinstance(item, BaseException):
+            raise item
+        yield item
+
+
+def _sleep(seconds: float, cancel: Cancel | None) -> None:
+    """Waits for the next try, unless the user gives up."""
+    end = time.monotonic() + seconds
+    while (rest := end - time.monotonic()) > 0:
+        if cancel is not None and cancel():
+            raise Cancelled("cancelled while waiting for the server")
+        time.sleep(min(0.05, rest))
+
+
+def _first_line(error: BaseException) -> str:
+    """What the server or the client said, short enough for one line."""
+    body = getattr(error, "body", None)
+    if isinstance(body, dict):
+        inner = body.get("error", body)
+        said = inner.get("message") if isinstance(inner, dict) else inner
+        text = str(said) if said else json.dumps(body)
+    else:
+        text = str(error) or type(error).__name__
+    line = " ".join(text.split())
+    return line if len(line) <= 200 else line[:197] + "..."
+
+
+def _never() -> bool:
+    return False
