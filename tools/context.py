@@ -1,8 +1,10 @@
 """What a tool family is given when it is built: the run's workspace, results, reader and state."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
+from tools.tables import Tables
 from tools.workspace import Workspace
 
 
@@ -44,3 +46,8 @@ class ToolContext:
     reader: Reader | None = None
     """None where no model is at hand; families that need one then offer nothing."""
     results: Results = field(default_factory=NoResults)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The workspace's tables, shared so that no file is parsed twice."""
+        return Tables(self.workspace)

@@ -27,7 +27,6 @@ from tools.data_steps import (
 from tools.errors import ToolRetry
 from tools.table_files import table_bytes
 from tools.table_show import count_of, count_text, show
-from tools.tables import Tables
 
 TableColumn = Annotated[str, Column(of="path")]
 ComparedValue = Annotated[
@@ -42,7 +41,7 @@ _SHOWN = 20
 def get_tools(context: ToolContext) -> list[BaseTool]:
     """The family `data`."""
     workspace = context.workspace
-    tables = Tables(workspace)
+    tables = context.tables
 
     def rows_where(path: str, column: str, comparison: Comparison, value: str) -> pl.DataFrame:
         frame = tables.frame(path)
