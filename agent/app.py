@@ -19,6 +19,7 @@ from langchain_core.tools import BaseTool
 
 from agent import settings as settings_file
 from agent.approval import Approver, Headless
+from agent.checks import label
 from agent.context import overview
 from agent.drafted_checks import draft_checks
 from agent.errors import SettingsError, UsageError
@@ -228,7 +229,7 @@ class Agent(Runnable[Any, RunResult]):
                 "workspace": str(goal.workspace),
                 "mode": self.settings.mode,
                 "tools": parts.toolbox.names,
-                "checks": len(goal.success),
+                "checks": [label(check) for check in goal.success],
                 "budget": goal.budget.model_dump(),
             },
             {

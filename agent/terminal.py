@@ -78,6 +78,9 @@ class TerminalView:
 
     def _started(self, data: Mapping[str, Any]) -> None:
         self._line(f"goal: {data['goal']}", style="bold")
+        if data.get("resumed"):
+            self._line("goes on where it stopped")
+            return
         self._line(f"model {data['model']}, mode {data['mode']}, workspace {data['workspace']}")
         for check in data["checks"]:
             self._line(f"check: {_label(check)}", indent=2)
@@ -88,7 +91,7 @@ class TerminalView:
             self._line(f"{number}. {item}", indent=2)
 
     def _replied(self, data: Mapping[str, Any]) -> None:
-        said = data.get("thought") or data.get("text")
+        said = data.get("thought") or ("" if data.get("call") else data.get("text"))
         if said and not self._live:
             self._line(f"step {data['step']}: {said}")
 

@@ -64,15 +64,15 @@ def validate(goal: File, sets: Sets = None, json: JsonOption = False) -> int:
 def explain(goal: File, sets: Sets = None, json: JsonOption = False) -> int:
     """Print a goal as resolved: inputs filled in, paths absolute, every default written out."""
     from agent.commands.output import json_result, result
+    from agent.explain import explain as explained
+    from agent.explain import explain_text
     from agent.goal_file import load_goal
 
-    data = load_goal(goal, sets=parsed_sets(sets or [])).model_dump(mode="json", by_alias=True)
+    found = load_goal(goal, sets=parsed_sets(sets or []))
     if json:
-        json_result(data)
+        json_result(explained(found))
     else:
-        import yaml
-
-        result(yaml.safe_dump(data, allow_unicode=True, sort_keys=False).rstrip())
+        result(explain_text(found))
     return 0
 
 
