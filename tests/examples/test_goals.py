@@ -4,23 +4,30 @@ A demonstration is run with the real tools in a copy of the workspace. Then all 
 untouched workspace, and after each plausible wrong attempt below, the audit fails.
 """
 
+import operator
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from agent.check_specs import Check
 from agent.checks import Evidence, evaluate
 from agent.goal import DemoCall, Goal
 from agent.goal_file import load_goal
+from agent.mentions import mentioned_files
 from tools.base import facts_of
 from tools.catalogue import built_in
-from tools.context import ToolContext
+from tools.context import NoResults, ToolContext
 from tools.control import FINISH
+from tools.pages import pages_of
+from tools.toolbox import Toolbox
 from tools.workspace import Workspace
+from tools.world import WorkspaceWorld
 
 FOLDER = Path(__file__).parents[2] / "examples" / "goals"
 GOALS = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
@@ -203,6 +210,22 @@ def test_the_demonstration_reaches_the_goal(name: str, tmp_path: Path) -> None:
     assert made.goal.success
     assert made.misses(made.goal.success) == []
     assert made.misses(made.goal.audit) == []
+
+
+@pytest.mark.parametrize("name", GOALS)
+def test_the_demonstration_is_among_the_calls_that_can_be_made(name: str, tmp_path: Path) -> None:
+    """A model is offered only what exists; each call of the demonstration must be among that."""
+    goal = load_goal(GOALS[name])
+    shutil.copytree(goal.workspace, tmp_path / "copy", ignore=shutil.ignore_patterns("out"))
+    context = ToolContext(Workspace(tmp_path / "copy"))
+    pages = pages_of(context.workspace)
+    named = mentioned_files(goal.goal)
+    world = WorkspaceWorld(context.workspace, context.tables, pages.count, NoResults(), named)
+    toolbox = Toolbox(built_in(context), world)
+    for step in [step for step in goal.demo if step.name != FINISH]:
+        schema = toolbox.allowed(partial(operator.eq, step.name))[step.name]
+        jsonschema.validate(step.arguments, schema)
+        toolbox.call(step.name, step.arguments, seconds=60)
 
 
 @pytest.mark.parametrize("name", GOALS)
