@@ -57,6 +57,8 @@ class Dialect:
     """The template wants a call's arguments as JSON text, not as an object."""
     replays_content: bool = True
     """A call made earlier may be given to the template as plain content."""
+    user_after_tool: bool = True
+    """The user may speak right after a tool's result."""
 
     def call(self, name: str, arguments: Mapping[str, Any], call_id: str = CALL_ID) -> str:
         """One call, as the model would write it."""
@@ -79,7 +81,11 @@ def find_dialect(tokenizer: Tokenizer) -> Dialect:
     for as_text in (False, True):
         found = _probe(tokenizer, as_text)
         if found is not None:
-            return replace(found, replays_content=_replays_content(tokenizer))
+            return replace(
+                found,
+                replays_content=_replays_content(tokenizer),
+                user_after_tool=_user_after_tool(tokenizer, found),
+            )
     return OWN
 
 
@@ -145,6 +151,19 @@ def _replays_content(tokenizer: Tokenizer) -> bool:
     ]
     text = _apply(tokenizer, conversation, generate=True)
     return text is not None and text.count(_WORDS) == 2 and text.count(_RESULT) == 2
+
+
+def _user_after_tool(tokenizer: Tokenizer, dialect: Dialect) -> bool:
+    """Does the template accept the user's words between a tool's result and the next reply?"""
+    call = message_call(dialect, _NAME, _ARGUMENTS, CALL_ID)
+    conversation: list[dict[str, Any]] = [
+        {"role": "user", "content": "probe"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "name": _NAME, "content": _RESULT, "tool_call_id": CALL_ID},
+        {"role": "user", "content": _WORDS},
+    ]
+    text = _apply(tokenizer, conversation, generate=True)
+    return text is not None and _WORDS in text
 
 
 def _apply(

@@ -17,7 +17,7 @@ from models.dialect import Dialect, find_dialect, message_call
 from models.errors import ModelError
 from models.network import Tokenizer
 from models.tool_listing import Tool, answer_text, tools_text
-from models.turns import Turn, joined, short_id, turns_of
+from models.turns import Turn, joined, short_id, told_with_results, turns_of
 from prompts.render import render
 
 _SPEAKERS = {"system": "System", "user": "User", "assistant": "Assistant"}
@@ -75,8 +75,10 @@ class Renderer:
 
     def _native(self, turns: Sequence[Turn], tools: Sequence[Tool], holes: "_Holes") -> str:
         """The template gets tools, calls and results as such."""
-        said = [self._native_message(turn, holes) for turn in joined(turns)]
-        return self._apply(said, tools)
+        said = joined(turns)
+        if not self.dialect.user_after_tool:
+            said = told_with_results(said)
+        return self._apply([self._native_message(turn, holes) for turn in said], tools)
 
     def _native_message(self, turn: Turn, holes: "_Holes") -> dict[str, Any]:
         dialect = self.dialect

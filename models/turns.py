@@ -78,6 +78,17 @@ def joined(turns: Iterable[Turn]) -> list[Turn]:
     return made
 
 
+def told_with_results(turns: Iterable[Turn]) -> list[Turn]:
+    """The turns with what the user says right after a tool's result put into that result."""
+    made: list[Turn] = []
+    for turn in turns:
+        if turn.role == "user" and made and made[-1].role == "tool":
+            made[-1] = replace(made[-1], text=f"{made[-1].text}\n\n{turn.text}")
+        else:
+            made.append(turn)
+    return made
+
+
 def short_id(call_id: str | None) -> str:
     """The call id as nine letters and digits, which every template takes."""
     if call_id and _ID.fullmatch(call_id):

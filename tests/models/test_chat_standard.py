@@ -80,7 +80,7 @@ class _Promises:
             chunks = list(model.stream(again))
             reply = chunks[0]
             for chunk in chunks[1:]:
-                reply = reply + chunk  # type: ignore[assignment]  # the sum is a chunk
+                reply = reply + chunk
         assert reply.usage_metadata is not None
         assert reply.usage_metadata["input_token_details"]["cache_read"] > 50
         return reply
