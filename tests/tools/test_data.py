@@ -66,6 +66,12 @@ def test_arguments_carry_what_they_are(tools: dict[str, BaseTool]) -> None:
     assert list(arguments) == ["path", "column", "comparison", "value", "save_as"]
     assert arguments["path"]["x-ground"]["kind"] == "file"
     assert arguments["column"]["x-ground"] == {"kind": "column", "of": "path"}
+    assert arguments["value"]["x-ground"] == {
+        "kind": "value",
+        "of": "column",
+        "beside": "comparison",
+        "when": ("equals", "not_equals"),
+    }
     assert arguments["save_as"]["x-ground"]["kind"] == "new_file"
 
 
