@@ -23,10 +23,10 @@ from pydantic_core import PydanticCustomError
 from agent.json_values import SchemaError, check_schema
 from agent.patterns import PatternError, check_pattern
 from tools.errors import WorkspaceError
-from tools.pathnames import split_path
+from tools.pathnames import show, split_path
 
 _NOWHERE = Path("/")
-"""No workspace is known yet, so a path below the root is as wrong as any other absolute one."""
+"""No workspace is known yet; only absolute paths would need one."""
 
 Cell = str | int | float | bool | None
 """A value in a table or an input: text, a number, true or false, or nothing."""
@@ -60,6 +60,8 @@ def workspace_path(path: str, *, folder: bool = False) -> str:
     """
     if "\\" in path:
         raise ValueError("the path has a backslash; write folders with `/`")
+    if path.startswith("/"):
+        raise ValueError(f"the path {show(path)} is absolute; give it relative to the workspace")
     try:
         parts = split_path(path, _NOWHERE)
     except WorkspaceError as error:

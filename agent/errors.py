@@ -15,6 +15,10 @@ from agent.safe_text import safe_text
 from agent.status import USAGE_EXIT, Status, exit_code
 
 
+MAX_SHOWN = 50
+"""Mistakes in one file that are listed; the rest is counted."""
+
+
 class AgentError(Exception):
     """A failure with a message for a person; `exit_code` is what the command ends with."""
 
@@ -47,7 +51,10 @@ class GoalError(UsageError):
 
     def __init__(self, problems: Iterable[GoalProblem]) -> None:
         self.problems = tuple(sorted(set(problems)))
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        lines = [str(problem) for problem in self.problems[:MAX_SHOWN]]
+        if len(self.problems) > MAX_SHOWN:
+            lines.append(f"... and {len(self.problems) - MAX_SHOWN} more mistakes")
+        super().__init__("\n".join(lines))
 
 
 class SettingsError(AgentError):

@@ -18,6 +18,7 @@ _MODEL_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _MODEL_FILES = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".json")
 _TOOL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _RULE = re.compile(r"([A-Za-z_*][A-Za-z0-9_.*-]{0,63})(\([^()\n]{1,500}\))?")
+MAX_PATH_CHARS = 4_096
 
 
 def _model_name(name: str) -> str:
@@ -43,13 +44,22 @@ def _rule(rule: str) -> str:
     return rule
 
 
+def _absolute(path: Path) -> Path:
+    if len(str(path)) > MAX_PATH_CHARS:
+        raise refuse(f"the path is longer than {MAX_PATH_CHARS} characters; name another folder")
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, an impossible name
+        raise refuse(f"the path cannot be used: {error}; name another folder") from None
+
+
 def _not_blank(text: str) -> str:
     if not text.strip():
         raise refuse("the goal is empty; say what is wanted in a sentence")
     return text.strip()
 
 
-AbsolutePath = Annotated[Path, Field(strict=False), AfterValidator(Path.resolve)]
+AbsolutePath = Annotated[Path, Field(strict=False), AfterValidator(_absolute)]
 ToolName = Annotated[str, AfterValidator(_tool_name)]
 Rule = Annotated[str, AfterValidator(_rule)]
 """`tool` or `tool(glob)`: the tool, or its calls whose path (or first argument) fits the glob."""

@@ -126,7 +126,7 @@ def _message(detail: ErrorDetails, node: Node, value: Scalar) -> str:
     if kind in _WANTED and len(words) >= 2 and words[-1] in ("str", "int", "float", "bool"):
         return f"{_name_of(words[:-1])} must be a single value, not {_found(node, value)}"
     if kind in _WANTED:
-        return f"{name} {_WANTED[kind]}, not {_found(node, value)}" if name else _WANTED[kind]
+        return f"{name} {_WANTED[kind]}, not {_found(node, value)}"
     if kind in _LIMITS:
         bound, text = _LIMITS[kind]
         return f"{name} must be {text} {context[bound]:g}, not {_found(node, value)}"

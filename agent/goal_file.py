@@ -5,6 +5,7 @@
 Nothing in a goal file is executed, fetched or read besides the schema files that its checks name.
 """
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,9 @@ from agent.source_text import Problems, decode, place, read_file, read_stream
 from agent.tree_values import as_wanted, scalars, validated
 from agent.yaml_tree import Node, parse_yaml
 
+_OPEN = re.compile(r"\{\{")
+MAX_WRONG = 20
+"""Wrong `{{ ... }}` of one text that are named."""
 _UNTEMPLATED = ("version", "inputs", "practice")
 """Keys whose texts are taken as they are."""
 
@@ -167,10 +171,9 @@ class _Loader:
                     f"--set {name}: the goal has no such input{misspelled(name, entries)}",
                 )
         for name, (key, value) in entries.items():
-            quiet = Problems("")
-            spec = validated(_INPUT, value, {}, quiet, Meaning(Input))
+            spec = validated(_INPUT, value, {}, self._problems, Meaning(Input))
             if spec is None or not is_name(name):
-                continue  # the goal's own validation reports it
+                continue
             specs[name] = spec
             self._value_of(name, key, value, spec, folder)
         return specs
@@ -211,7 +214,10 @@ class _Loader:
         if not isinstance(scalar.value, str) or "{{" not in scalar.value:
             return
         complete = True
+        wrong: dict[str, int] = {}
         for number, hole in enumerate(holes(scalar.value)):
+            if len(wrong) >= MAX_WRONG:
+                break
             message = hole.error
             if hole.name and not hole.error and hole.name not in declared:
                 message = (
@@ -219,23 +225,23 @@ class _Loader:
                     f"{misspelled(hole.name, declared)}"
                 )
             if message:
-                self._problems.add(self._where(scalar, number), message)
-                complete = False
+                wrong.setdefault(message, number)
             elif hole.name:
                 self._used.add(hole.name)
                 complete = complete and hole.name in self._values
-        if complete:
+        for message, number in wrong.items():
+            self._problems.add(self._where(scalar, number), message)
+        if complete and not wrong:
             rendered[scalar] = filled(scalar.value, self._values)
         else:
             scalar.broken = True
 
     def _where(self, scalar: Node, number: int) -> tuple[int, int]:
         """Line and column of the n-th `{{` of a scalar, as it stands in the file."""
-        index = scalar.start - 1
-        for _ in range(number + 1):
-            index = self._text.find("{{", index + 1)
-            index = index if index >= 0 else scalar.start
-        return place(self._text, index) if index < scalar.end else (scalar.line, scalar.column)
+        starts = [match.start() for match in _OPEN.finditer(self._text, scalar.start, scalar.end)]
+        if number >= len(starts):  # written with escapes
+            return scalar.line, scalar.column
+        return place(self._text, starts[number])
 
     def _checks(self, checks: Sequence[Check], node: Node | None) -> list[Check]:
         items = node.items if node is not None else []

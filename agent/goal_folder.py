@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from agent.goal import MAX_PATH_CHARS
 from agent.source_text import Problems
 from agent.yaml_tree import Node
 
@@ -32,6 +33,9 @@ def choose_folder(root: Node, own: Path, given: Path | None, problems: Problems)
         return None  # the model says what is wrong
     if "{{" in node.text:
         problems.add(node, "the workspace cannot hold an input; write the folder out")
+        return None
+    if len(node.text) > MAX_PATH_CHARS:
+        problems.add(node, f"the path is longer than {MAX_PATH_CHARS} characters; shorten it")
         return None
     folder = _existing(own / node.text, node, problems)
     if folder is not None and _too_wide(folder, own.resolve()):

@@ -128,10 +128,12 @@ def filled(text: str, values: dict[str, Cell]) -> Cell:
     found = holes(text)
     if len(found) == 1 and found[0].name and text.strip() == text[found[0].start : found[0].end]:
         return values[found[0].name]
-    for hole in reversed(found):
-        put = spoken(values[hole.name]) if hole.name else "{{"
-        text = text[: hole.start] + put + text[hole.end :]
-    return text
+    pieces: list[str] = []
+    position = 0
+    for hole in found:
+        pieces += text[position : hole.start], spoken(values[hole.name]) if hole.name else "{{"
+        position = hole.end
+    return "".join(pieces) + text[position:]
 
 
 def _text(value: Cell, kind: str, workspace: Path | None) -> str:

@@ -17,7 +17,7 @@ import yaml
 from agent.source_text import Problems, place
 
 MAX_DEPTH = 40
-MAX_VALUES = 20_000
+MAX_VALUES = 5_000
 
 Scalar = str | int | float | bool | None
 
@@ -67,7 +67,7 @@ def parse_yaml(text: str, problems: Problems) -> Node:
             place(text, index),
             f"the character U+{ord(text[index]):04X} is not allowed in YAML; remove it",
         ) from None
-    except ValueError:  # an escape such as "\UFFFFFFFF"
+    except (ValueError, OverflowError):  # an escape such as "\UFFFFFFFF"
         raise problems.stop((1, 1), "an escape in double quotes names no character") from None
     if root is None:
         raise problems.stop((1, 1), "the file is empty; it needs at least `goal: ...`")
@@ -264,7 +264,7 @@ _SYNTAX = (
     ),
     ("expected <block end>", "the indentation does not fit the lines above; align the keys"),
     (
-        "block sequence entries are not allowed",
+        "sequence entries are not allowed",
         "a list cannot start here; put `- ` on a new line below its key",
     ),
     (
