@@ -288,7 +288,7 @@ class ChatLocal(BaseChatModel):
 
     def get_num_tokens_from_messages(
         self,
-        messages: list[BaseMessage],
+        messages: Sequence[BaseMessage],
         tools: Sequence[Mapping[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
     ) -> int:
         """The length of the whole prompt, template and tools included."""
