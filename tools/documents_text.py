@@ -8,14 +8,13 @@ import io
 import logging
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar, overload
 
 from tools.errors import ToolFailed
 from tools.pathnames import show
 
 if TYPE_CHECKING:
-    from bs4.element import NavigableString
     from pypdf import PdfReader
 
 T = TypeVar("T")
@@ -183,32 +182,31 @@ def html_text(path: str, data: bytes) -> str:
         soup = BeautifulSoup(data, "lxml")
     except (ParserRejectedMarkup, ValueError, RecursionError) as error:
         raise ToolFailed(f"{show(path)} is no readable HTML file ({error})") from error
-    for tag in soup.find_all(lambda t: t.name in _UNSEEN or _is_hidden(t.attrs)):
-        if not tag.decomposed:
-            tag.decompose()
-    for tag in soup.find_all(list(_BLOCKS)):
-        tag.insert_after("\n")
     pieces: list[str] = []
-    for node in soup.descendants:
+    # Own stack: a page may nest tags deeper than Python nests calls, and the library's own ways of
+    # changing such a tree take quadratic time.
+    ahead: list[tuple[object, bool]] = [(soup, False)]
+    while ahead:
+        node, is_kept = ahead.pop()
         if isinstance(node, Tag):
+            if node.name in _UNSEEN or _is_hidden(node.attrs):
+                continue
             pieces.append(_BREAKS.get(node.name, ""))
-        elif type(node) is NavigableString:  # comments and the like are subclasses
-            pieces.append(_words(node))
+            if node.name in _BLOCKS:
+                ahead.append(("\n", True))
+            is_kept = is_kept or node.name in _KEPT
+            ahead += [(child, is_kept) for child in reversed(node.contents)]
+        elif type(node) is NavigableString or type(node) is str:  # subclasses are comments etc.
+            pieces.append(node if is_kept else re.sub(r"\s+", " ", node))
     return re.sub(r"\n{2,}", "\n", tidy("".join(pieces)))
 
 
 _BREAKS = dict.fromkeys(_BLOCKS, "\n") | {"br": "\n", "li": "\n- ", "td": " | ", "th": " | "}
+_KEPT = ("pre", "textarea")
+"""Tags whose spaces and lines are shown as they are."""
 
 
-def _words(node: "NavigableString") -> str:
-    """The text with its spaces as a browser shows them."""
-    text = str(node)
-    if text.strip() and any(parent.name in ("pre", "textarea") for parent in node.parents):
-        return text
-    return "\n" if text == "\n" else re.sub(r"\s+", " ", text)
-
-
-def _is_hidden(attributes: dict[str, object]) -> bool:
+def _is_hidden(attributes: Mapping[str, object]) -> bool:
     style = str(attributes.get("style", "")).replace(" ", "").lower()
     return (
         "hidden" in attributes

@@ -46,10 +46,11 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         inside = (
             sizes if name == "." else {p: s for p, s in sizes.items() if p.startswith(name + "/")}
         )
+        shown = "the workspace" if name == "." else name
         if not inside:
-            return f"No files in {name}."
+            return f"There are no files in {shown}."
         lines = [f"{path} ({readable(size)})" for path, size in inside.items()]
-        return "\n".join([f"{counted(len(lines), 'file')} in {name}:", *lines])
+        return "\n".join([f"{counted(len(lines), 'file')} in {shown}:", *lines])
 
     @tool(effect="read", family="files", says="read {path}")
     def read_file(path: ExistingFile, page: Annotated[int, Page(of="path")] = 1) -> str:

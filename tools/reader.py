@@ -23,6 +23,7 @@ MAX_PIECES = 60
 ASK_PIECES = 6
 """A question about a long text is put to the pieces that share most words with it."""
 NOTE_WORDS = 60
+NOTE_CHARACTERS = 800
 ANSWER_WORDS = 60
 NOTHING = "not stated"
 
@@ -41,10 +42,15 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
             raise ToolFailed(f"{path} has no text")
         return text
 
+    def check_name(save_as: str) -> None:
+        """Refuse a wrong name before minutes of reading, not after."""
+        if save_as:
+            refuse_documents(save_as)
+            workspace.check_writable(save_as)
+
     def done(result: str, save_as: str) -> str:
         if not save_as:
             return result
-        refuse_documents(save_as)
         workspace.write_bytes(save_as, encoded(result + "\n"))
         return f"Wrote this to {save_as} ({counted(len(result.split()), 'word')}):\n{result}"
 
@@ -61,6 +67,7 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
             words: the summary has at most so many words.
             save_as: a file to write the summary to; left out, it is only shown.
         """
+        check_name(save_as)
         return done(summary(reader, text_of(path), words, path), save_as)
 
     @tool(effect="write", idempotent=True, family="reader", says="ask {path}: {question}")
@@ -74,7 +81,14 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         """
         if not question.strip():
             raise ToolRetry("`question` is empty; say what to find out")
-        return done(answer(reader, text_of(path), question.strip()), save_as)
+        check_name(save_as)
+        found = answer(reader, text_of(path), question.strip())
+        if found is None:
+            said = f"{path} does not state it"
+            if save_as:
+                raise ToolFailed(f"{said}; {save_as} was not written")
+            return said + "."
+        return done(found, save_as)
 
     return [summarize, ask]
 
@@ -87,35 +101,29 @@ def summary(reader: Reader, text: str, words: int, path: str) -> str:
             f"{path} is too long to summarize ({len(text):,} characters); "
             "read pages of it, search it or ask a question about it"
         )
+    question = render("reader/summarize")
     while len(pieces) > 1:
-        notes = [
-            first_words(
-                _read(
-                    reader,
-                    render("reader/summarize_part", part=number, parts=len(pieces)),
-                    piece,
-                    NOTE_WORDS,
-                ),
-                NOTE_WORDS,
-            )
-            for number, piece in enumerate(pieces, 1)
-        ]
-        joined = split_pieces("\n".join(notes))
-        if len(joined) >= len(pieces) or len(joined) == 1:
-            final = _read(reader, render("reader/join_notes"), "\n".join(notes), words)
-            return first_words(final, words)
-        pieces = joined
-    return first_words(_read(reader, render("reader/summarize"), pieces[0], words), words)
+        notes = [_note(reader, piece, at, len(pieces)) for at, piece in enumerate(pieces, 1)]
+        # Notes are far shorter than pieces, so there are fewer pieces each time.
+        pieces = split_pieces("\n".join(notes))
+        question = render("reader/join_notes")
+    return first_words(_read(reader, question, pieces[0], words), words)
 
 
-def answer(reader: Reader, text: str, question: str) -> str:
-    """The answer, or that the text does not state it."""
+def _note(reader: Reader, piece: str, part: int, parts: int) -> str:
+    question = render("reader/summarize_part", part=part, parts=parts)
+    note = _read(reader, question, piece, NOTE_WORDS)[:NOTE_CHARACTERS]
+    return first_words(note, NOTE_WORDS)
+
+
+def answer(reader: Reader, text: str, question: str) -> str | None:
+    """The answer; None where the text does not state it."""
     asked = render("reader/ask", question=question, nothing=NOTHING)
     pieces: Sequence[str] = best_pieces(split_pieces(text), question, ASK_PIECES)
     answers = [_read(reader, asked, piece, ANSWER_WORDS) for piece in pieces]
     found = list(dict.fromkeys(a for a in answers if not _says_nothing(a)))
     if not found:
-        return f"The text does not state it ({counted(len(pieces), 'part')} read)."
+        return None
     if len(found) == 1:
         return first_words(found[0], ANSWER_WORDS)
     joined = render("reader/ask_notes", question=question)

@@ -161,6 +161,10 @@ class Workspace:
 
     # -- writing ---------------------------------------------------------------------------------
 
+    def check_writable(self, path: str) -> None:
+        """Raises WorkspaceError for a path under which no file may be written."""
+        self._changeable(path)
+
     def write_bytes(self, path: str, data: bytes) -> bool:
         """Write the file, whole or not at all; folders on the way are made.
 
