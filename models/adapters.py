@@ -8,6 +8,7 @@ prompt is a few learned vectors that are read before the first token.
 
 import json
 import re
+import warnings
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -98,8 +99,8 @@ class TorchAdapters:
         for file in ("adapter_config.json", WEIGHTS):
             if not (folder / file).is_file():
                 raise ModelUnavailable(f"adapter {name!r}: {folder / file} is missing")
-        self._check_base(name, folder)
         try:
+            self._check_base(name, folder)
             config = PeftConfig.from_pretrained(str(folder))
             weights = load_file(folder / WEIGHTS)
         except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
@@ -134,13 +135,16 @@ class TorchAdapters:
         config.inference_mode = True
         plain = {re.sub(r"^base_model\.model\.", "", key): value for key, value in weights.items()}
         try:
-            inject_adapter_in_model(config, self._model, layer_name)
+            with warnings.catch_warnings():
+                # Several adapters in one model is what is wanted here.
+                warnings.filterwarnings("ignore", "Already found a `peft_config`", UserWarning)
+                inject_adapter_in_model(config, self._model, layer_name)
             result: Any = set_peft_model_state_dict(self._model, plain, layer_name)
             missing = [key for key in result.missing_keys if layer_name in key]
             if missing or result.unexpected_keys:
                 wrong = [*missing, *result.unexpected_keys]
                 raise ValueError(f"{len(wrong)} weights do not match the model, such as {wrong[0]}")
-        except (ValueError, RuntimeError, KeyError) as error:
+        except (ValueError, RuntimeError, KeyError, TypeError) as error:
             self._eject(layer_name)
             raise ModelUnavailable(f"adapter {name!r} does not fit this model: {error}") from error
         self._model.eval()
@@ -159,10 +163,12 @@ class TorchAdapters:
     def _eject(self, layer_name: str) -> None:
         from peft.functional import delete_adapter
 
-        if self._active == layer_name:
-            self._activate(None)
-        delete_adapter(self._model, layer_name, prefix="lora_")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Adapter .* was active", UserWarning)
+            delete_adapter(self._model, layer_name, prefix="lora_")
         getattr(self._model, "peft_config", {}).pop(layer_name, None)
+        # PEFT switches another one on instead.
+        self._activate(None if self._active == layer_name else self._active)
 
     def _switches(self) -> list[Any]:
         """Everything that an adapter put into the model."""
