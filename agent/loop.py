@@ -83,8 +83,8 @@ class Loop:
         self._seconds_before = state.usage.seconds
         self._answer: str | None = None
         self.advice = ""
-        polls = (name for name in toolbox.names if toolbox.facts(name).polls)
-        self._polls = frozenset(polls)
+        polls = {name for name in toolbox.names if toolbox.facts(name).polls}
+        self._polls = frozenset(polls.union(CONTROL))
 
     def run(self) -> Status:
         """Go on until the run ends; the status and everything that led to it are journalled."""

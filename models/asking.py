@@ -143,7 +143,7 @@ def ask(
     """
     schemas = dict(options.callable_schemas())
     tools: tuple[Tool, ...] = options.tools
-    if options.response_schema is not None and (tools or schemas):
+    if options.response_schema is not None and schemas:
         schemas[ANSWER] = options.response_schema
         tools = (*tools, answer_tool(options.response_schema))
     described = options.response_schema if options.describe_answer and not tools else None

@@ -117,7 +117,7 @@ def reply(
         raise ModelError(f"adapter {options.adapter!r} runs on the local model only; leave it out")
     schemas = dict(options.callable_schemas())
     tools: tuple[Tool, ...] = options.tools
-    if options.response_schema is not None and (tools or schemas):
+    if options.response_schema is not None and schemas:
         schemas[ANSWER] = options.response_schema
         tools = (*tools, answer_tool(options.response_schema))
     answers = options.response_schema if not schemas else None

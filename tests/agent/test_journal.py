@@ -141,5 +141,3 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed(path: Path) -> 
         numbers = [e.data["number"] for e in read_journal(path, "r")]
         assert numbers == list(range(1, len(numbers) + 1))
         assert len(numbers) >= seen[-1]
-
-
