@@ -7,6 +7,7 @@ other, and calls from several threads wait for each other.
 
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from models.errors import ContextTooLong
 from models.generation import Generation
@@ -60,6 +61,11 @@ class Engine:
             reading = Reading(self.network, self.cache, adapter=adapter, cancel=cancel or _never)
             with reading:
                 return _score(reading, prefix_ids, candidates)
+
+    def load_adapter(self, name: str, folder: Path) -> None:
+        """Loads or replaces a LoRA adapter or soft prompt, between two replies."""
+        with self._lock:
+            self.network.adapters.load(name, folder)
 
     def _generate(self, request: Request, show: Callable[[str], None], cancel: Cancel) -> Reply:
         self._check_length(request.prompt_ids, room=1)

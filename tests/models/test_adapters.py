@@ -128,7 +128,7 @@ def test_candidates_are_scored_through_the_adapter(hub: Path, engine: Engine) ->
 
 def test_loading_another_adapter_under_a_name_replaces_it(hub: Path, engine: Engine) -> None:
     adapters = engine.network.adapters
-    adapters.load("mine", folder(hub, "lora_a"))
+    engine.load_adapter("mine", folder(hub, "lora_a"))
     first = say(engine, PROMPT, "mine")
     adapters.load("mine", folder(hub, "lora_b"))
     assert adapters.names == ("mine",)
