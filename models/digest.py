@@ -55,11 +55,21 @@ class Digests:
             digest.update(f"{path.name}={self.of_file(path, progress)}\n".encode())
         return digest.hexdigest()
 
+    def is_sound(self, digest: str) -> bool:
+        """The weights of this hash were found to hold finite numbers only."""
+        return f"sound|{digest}" in self._read()
+
+    def mark_sound(self, digest: str) -> None:
+        """Keeps that they were."""
+        self._write({**self._read(), f"sound|{digest}": "yes"})
+
     def remember(self, path: Path, sha256: str) -> None:
         """Keeps the hash; losing a race with another process only costs computing it again."""
-        stamp = _stamp(path)
-        entries = {k: v for k, v in self._read().items() if not k.startswith(f"{path.resolve()}|")}
-        entries[stamp] = sha256
+        old = f"{path.resolve()}|"
+        entries = {k: v for k, v in self._read().items() if not k.startswith(old)}
+        self._write({**entries, _stamp(path): sha256})
+
+    def _write(self, entries: dict[str, str]) -> None:
         with suppress(OSError):  # a cache: a full disk must not stop a load
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".hashes-")

@@ -5,7 +5,9 @@ tokenizer from the metadata (5 to 12 s). The result is kept under `home/models/c
 content hash and number type.
 """
 
+import io
 import shutil
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,17 @@ def converted(
                 if not (folder / DONE).exists():
                     _convert(path, folder, dtype, digest, progress)
     return folder, digest
+
+
+def count_weights(path: Path, home: Path) -> int:
+    """How many weights the file holds; reading the file itself takes seconds, so once at most."""
+    models = home / "models"
+    digest = Digests(models).of_file(path)
+    for done in (models / "converted").glob(f"{digest[:16]}-*/{DONE}"):
+        counted = done.read_text().split()[1:]
+        if counted and counted[0].isdecimal():
+            return int(counted[0])
+    return check_gguf(path)[2]
 
 
 def check_gguf(path: Path) -> tuple[str, str, int]:
@@ -86,7 +99,7 @@ def _convert(path: Path, folder: Path, dtype: str, digest: str, progress: Progre
             f"{path}: GGUF files of architecture {architecture!r} cannot be read here ({error}); "
             "take the model's safetensors, or serve the file and use openai:MODEL@URL"
         ) from error
-    (scratch / DONE).write_text(f"{digest}\n")
+    (scratch / DONE).write_text(f"{digest}\n{weights}\n")
     put_in_place(scratch, folder)
 
 
@@ -106,17 +119,16 @@ def _write(path: Path, folder: Path, number: Any, architecture: str, splits: str
     )
     _mend_splits(tokenizer, splits)
     tokenizer.save_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(
-        path.parent,
-        gguf_file=path.name,
-        local_files_only=True,
-        trust_remote_code=False,
-        dtype=number,
-        quantization_config=GgufConfig(dequantize=True),
-    )
-    for name, weight in model.named_parameters():
-        if not torch.isfinite(weight).all():
-            raise ValueError(f"the tensor {name} holds values that are not numbers")
+    with redirect_stderr(io.StringIO()):  # its bar cannot be switched off
+        model = AutoModelForCausalLM.from_pretrained(
+            path.parent,
+            gguf_file=path.name,
+            local_files_only=True,
+            trust_remote_code=False,
+            dtype=number,
+            quantization_config=GgufConfig(dequantize=True),
+        )
+    check_numbers(model)
     config = model.config.__class__.from_dict(
         {
             k: v
@@ -130,6 +142,13 @@ def _write(path: Path, folder: Path, number: Any, architecture: str, splits: str
     fresh.tie_weights()
     fresh.generation_config = model.generation_config
     fresh.save_pretrained(folder)
+
+
+def check_numbers(model: Any) -> None:
+    """Every weight is a finite number; else a ValueError."""
+    for name, weight in model.named_parameters():
+        if weight.is_floating_point() and not weight.isfinite().all():
+            raise ValueError(f"the tensor {name} holds values that are not numbers")
 
 
 def _mend_splits(tokenizer: Any, splits: str) -> None:

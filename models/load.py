@@ -19,7 +19,7 @@ from models.catalogue import Entry, Hub
 from models.digest import Digests, Progress
 from models.errors import ConnectionLost, ModelUnavailable, OutOfMemory
 from models.footprint import WORKING_BYTES, machine_memory
-from models.gguf_file import check_gguf, converted
+from models.gguf_file import check_numbers, converted, count_weights
 from models.pull import pull
 from models.quiet import hush
 from models.untrusted import check_folder
@@ -88,14 +88,17 @@ def load_network(
     if source.is_gguf:
         if not source.path.is_file():
             raise ModelUnavailable(f"there is no model file {source.path}; check the path")
-        dtype = dtype or best_dtype(device, lambda: check_gguf(source.path)[2])
+        dtype = dtype or best_dtype(device, lambda: count_weights(source.path, home))
         folder, digest = converted(source.path, home, dtype, progress)
     else:
         folder = source.path
         check_folder(folder)
         dtype = dtype or best_dtype(device, lambda: _weights_in(folder))
         digest = Digests(home / "models").of_weights(folder, progress)
-    return _open(folder, source, digest, device=device, dtype=dtype, quant=quant)
+    network = _open(folder, source, digest, device=device, dtype=dtype, quant=quant)
+    if not source.is_gguf:
+        _check_once(network, source, Digests(home / "models"))
+    return network
 
 
 def locate(name: str, home: Path, progress: Progress | None = None) -> Source:
@@ -236,6 +239,17 @@ def _open(
         )
     model.eval()
     return TorchNetwork(model, tokenizer, name=source.name, digest=digest)
+
+
+def _check_once(network: "TorchNetwork", source: Source, digests: Digests) -> None:
+    """Looks at every number of these weights the first time that they are loaded."""
+    if digests.is_sound(network.digest):
+        return
+    try:
+        check_numbers(network.model)
+    except ValueError as error:
+        raise ModelUnavailable(f"`{source.name}` is broken: {error}; fetch it again") from error
+    digests.mark_sound(network.digest)
 
 
 def _check_kind(folder: Path) -> None:

