@@ -8,8 +8,6 @@ all the same. One reply makes at most one call. Calls from several threads wait 
 """
 
 import asyncio
-import contextvars
-import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -23,13 +21,7 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput, Mo
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import (
-    Runnable,
-    RunnableLambda,
-    RunnableMap,
-    RunnablePassthrough,
-    run_in_executor,
-)
+from langchain_core.runnables import Runnable, run_in_executor
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from pydantic import Field
@@ -42,7 +34,8 @@ from models.rendering import Renderer
 from models.request import Reply
 from models.schemas import Schema, shown
 from models.scripted import Script, ScriptedNetwork
-from models.structured import reader_of, schema_of
+from models.streaming import streamed
+from models.structured import answering, schema_of
 
 
 class ChatLocal(BaseChatModel):
@@ -195,15 +188,7 @@ class ChatLocal(BaseChatModel):
             },
             **kwargs,
         )
-        reader = RunnableLambda(reader_of(schema), name="read_answer")
-        if not include_raw:
-            return model | reader
-        read = RunnablePassthrough.assign(
-            parsed=lambda both: reader.invoke(both["raw"]), parsing_error=lambda _: None
-        )
-        unread = RunnablePassthrough.assign(parsed=lambda _: None)
-        fallback = read.with_fallbacks([unread], exception_key="parsing_error")
-        return RunnableMap(raw=model) | fallback
+        return answering(model, schema, include_raw=include_raw)
 
     def _generate(
         self,
@@ -247,7 +232,7 @@ class ChatLocal(BaseChatModel):
         asking = self._ask(messages, stop, kwargs)
         said = asking.pieces()
         reply: Reply | None = None
-        for item in _streamed(self.engine, asking):
+        for item in streamed(self.engine, asking.request, asking.note.options.cancel):
             if isinstance(item, Reply):
                 reply = item
                 pieces = said.finish()
@@ -332,39 +317,6 @@ def _known_choice(choice: object, names: Sequence[str]) -> str:
 def _check_complete(reply: Reply) -> None:
     if reply.finish == "cancelled":
         raise Cancelled("the reply was cancelled")
-
-
-def _streamed(engine: Engine, asking: Asking) -> Iterator[str | Reply]:
-    """The reply's text as it is generated, then the reply. Leaving early stops the engine."""
-    items: queue.SimpleQueue[str | Reply | BaseException] = queue.SimpleQueue()
-    left = threading.Event()
-    cancel = asking.note.options.cancel or _never
-
-    def work() -> None:
-        try:
-            replies = engine.generate(
-                [asking.request],
-                on_text=lambda _, piece: items.put(piece),
-                cancel=lambda: left.is_set() or cancel(),
-            )
-            items.put(replies[0])
-        except BaseException as error:  # handed to the reader, who raises it
-            items.put(error)
-
-    context = contextvars.copy_context()
-    thread = threading.Thread(target=context.run, args=(work,), name="stream", daemon=True)
-    thread.start()
-    try:
-        while True:
-            item = items.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-            if isinstance(item, Reply):
-                return
-    finally:
-        left.set()
-        thread.join()
 
 
 def _never() -> bool:

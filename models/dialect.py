@@ -58,7 +58,7 @@ class Dialect:
     replays_content: bool = True
     """A call made earlier may be given to the template as plain content."""
     user_after_tool: bool = True
-    """The user may speak right after a tool's result."""
+    """The user may speak right after a tool's result, and nothing said before moves."""
 
     def call(self, name: str, arguments: Mapping[str, Any], call_id: str = CALL_ID) -> str:
         """One call, as the model would write it."""
@@ -154,16 +154,16 @@ def _replays_content(tokenizer: Tokenizer) -> bool:
 
 
 def _user_after_tool(tokenizer: Tokenizer, dialect: Dialect) -> bool:
-    """Does the template accept the user's words between a tool's result and the next reply?"""
+    """May the user speak after a tool's result, and does all that stands before stay as it is?"""
     call = message_call(dialect, _NAME, _ARGUMENTS, CALL_ID)
-    conversation: list[dict[str, Any]] = [
+    before: list[dict[str, Any]] = [
         {"role": "user", "content": "probe"},
         {"role": "assistant", "content": "", "tool_calls": [call]},
         {"role": "tool", "name": _NAME, "content": _RESULT, "tool_call_id": CALL_ID},
-        {"role": "user", "content": _WORDS},
     ]
-    text = _apply(tokenizer, conversation, generate=True)
-    return text is not None and _WORDS in text
+    start = _apply(tokenizer, before)
+    text = _apply(tokenizer, [*before, {"role": "user", "content": _WORDS}], generate=True)
+    return bool(start and text and text.startswith(start) and _WORDS in text)
 
 
 def _apply(

@@ -4,7 +4,9 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
+from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -20,6 +22,21 @@ def schema_of(wanted: Wanted) -> Schema:
     if inspect.isclass(wanted) and issubclass(wanted, BaseModel):
         return wanted.model_json_schema()
     return convert_to_json_schema(wanted)  # type: ignore[arg-type]  # Mapping where it says dict
+
+
+def answering(
+    model: Runnable[LanguageModelInput, AIMessage], wanted: Wanted, *, include_raw: bool
+) -> Runnable[LanguageModelInput, Any]:
+    """The model with its replies read; with `include_raw` an unreadable one is told, not raised."""
+    reader = RunnableLambda(reader_of(wanted), name="read_answer")
+    if not include_raw:
+        return model | reader
+    read = RunnablePassthrough.assign(
+        parsed=lambda both: reader.invoke(both["raw"]), parsing_error=lambda _: None
+    )
+    unread = RunnablePassthrough.assign(parsed=lambda _: None)
+    fallback = read.with_fallbacks([unread], exception_key="parsing_error")
+    return RunnableMap(raw=model) | fallback
 
 
 def reader_of(wanted: Wanted) -> Callable[[AIMessage], Any]:

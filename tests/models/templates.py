@@ -67,7 +67,8 @@ LISTED = """
 {%- endfor %}
 {%- for m in rest %}
 {%- if m.role == 'user' %}
-{%- if tools and loop.first %}[TOOLS]{{ tools | tojson }}[/TOOLS]{% endif %}[INST]
+{%- set last = rest | selectattr('role', 'equalto', 'user') | list | last %}
+{%- if tools and m == last %}[TOOLS]{{ tools | tojson }}[/TOOLS]{% endif %}[INST]
 {%- if loop.first and system %}{{ system }}
 
 {% endif %}{{ m.content }}[/INST]
@@ -81,7 +82,7 @@ LISTED = """
 {%- else %}{{ m.content }}<|end|>
 {%- endif %}
 {%- endfor %}"""
-"""Strict alternation, calls in a list with an id of nine characters, as Mistral writes it."""
+"""Strict alternation, tools before the last user, calls in a list with an id, like Mistral's."""
 
 NAMED = TAGGED.replace(
     """'\\n<call>\\n{"name": "' + call.function.name + '", "arguments": '""",
