@@ -11,6 +11,8 @@ from agent.goal_file import goal_from_text
 def check_line(check: Check) -> str:
     """`{file: out.txt}`."""
     data = check.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    if set(data.get("file", ())) == {"path"}:
+        data = {"file": data["file"]["path"]}
     text = yaml.safe_dump(
         data, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10_000
     )

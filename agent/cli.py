@@ -30,8 +30,9 @@ class Door(TyperGroup):
             return super().parse_args(ctx, args)
         # A goal: options may stand before and after it, as with any command.
         ctx.allow_interspersed_args = True
+        as_goal = "--" in args
         words = super(TyperGroup, self).parse_args(ctx, args)
-        if words and "--" not in args:
+        if words and not as_goal:
             self._refuse_near_commands(words[0], len(words) == 1)
         if len(words) > 1:
             raise typer.BadParameter(f'put the goal in quotes: tuneward "{" ".join(words)}"')

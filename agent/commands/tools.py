@@ -107,7 +107,7 @@ def _facts(tool: "BaseTool", settings: "Settings") -> dict[str, Any]:
         "family": facts.family,
         "effect": facts.effect,
         "declared": facts.declared,
-        "now": gate.decide(tool.name, facts, []).verdict,
+        "now": gate.decide(tool.name, facts, [], []).verdict,
         "summary": tool.description.strip().splitlines()[0],
     }
 
