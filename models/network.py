@@ -125,6 +125,10 @@ class Network(Protocol):
         """How many tokens prompt and reply may have together."""
 
     @property
+    def chunk(self) -> int:
+        """How many tokens to read in one pass: bounds memory and the time until a cancel shows."""
+
+    @property
     def vocab_size(self) -> int:
         """Width of the logits (often more than the tokenizer has tokens)."""
 

@@ -14,9 +14,6 @@ from models.network import Logits, Network, State
 from models.prefix_cache import PrefixCache
 from models.request import Cancel
 
-CHUNK = 512
-"""Prompts are read in pieces of so many tokens: bounds memory and the time until a cancel shows."""
-
 
 class Reading:
     """A state, the ids that it has read, and the cache that both came from and go to."""
@@ -101,7 +98,7 @@ class Reading:
     def _piece(self) -> int:
         """How many tokens to read next: a chunk, or less where a mark comes before."""
         length = self.state.length
-        return min([CHUNK, *(mark - length for mark in self._marks if mark > length)])
+        return min([self._network.chunk, *(mark - length for mark in self._marks if mark > length)])
 
     @contextmanager
     def _one_pass(self, ids: Sequence[int]) -> Iterator[None]:
@@ -124,7 +121,8 @@ class Reading:
             self.state = self._network.new_state(self._adapter)
             self._network.free_memory()
             self._whole = True
-            for start in range(0, len(todo), CHUNK):
+            for start in range(0, len(todo), self._network.chunk):
+                again = todo[start : start + self._network.chunk]
                 self._check_cancel()
-                with self._one_pass(todo[start : start + CHUNK]):
-                    self.state.forward(todo[start : start + CHUNK])
+                with self._one_pass(again):
+                    self.state.forward(again)

@@ -112,6 +112,7 @@ class ScriptedNetwork:
     """Says the replies of a script, one for each request, as far as the grammar lets it."""
 
     vocab_size = 256 + len(SPECIAL)
+    chunk = 512
     parameters = 0
 
     def __init__(

@@ -43,6 +43,7 @@ class TorchNetwork:
         self.window: int = window or getattr(config, "max_position_embeddings", 0) or DEFAULT_WINDOW
         self.vocab_size = _logits_width(model, config)
         self.parameters: int = model.num_parameters()
+        self.chunk = _chunk(self.parameters, str(model.device.type))
         ends = getattr(model.generation_config, "eos_token_id", None)
         self.tokenizer = HubTokenizer(
             tokenizer,
@@ -84,6 +85,13 @@ class TorchNetwork:
             logits = self.model(**inputs).logits[0, -rows:]
             scores: Logits = logits.float().cpu().numpy()
         return scores
+
+
+def _chunk(parameters: int, device: str) -> int:
+    """A second or two of reading on a small CPU; the same on every run, so that results are."""
+    if device != "cpu":
+        return 1024
+    return next((size for size in (512, 256, 128) if size * parameters <= 1e11), 64)
 
 
 def _logits_width(model: Any, config: Any) -> int:

@@ -9,7 +9,6 @@ import pytest
 from models.engine import Engine
 from models.errors import Cancelled, ContextTooLong, DeviceLost, OutOfMemory
 from models.network import Logits
-from models.reading import CHUNK
 from models.request import Request, Sampling
 from models.scripted import ByteTokenizer, Script, ScriptedNetwork, ScriptedState
 
@@ -151,11 +150,11 @@ def test_a_cancel_is_noticed_within_one_token() -> None:
 
 def test_a_cancel_is_noticed_between_two_pieces_of_a_long_prompt_which_stay_read() -> None:
     e = engine("x", "x")
-    prompt = tuple([1] * (3 * CHUNK))
+    prompt = tuple([1] * (3 * ScriptedNetwork.chunk))
     reply = e.generate([Request(prompt)], cancel=after(3))[0]
     assert (reply.text, reply.finish) == ("", "cancelled")
     reply = e.generate([Request(prompt)])[0]
-    assert (reply.text, reply.usage.cached_tokens) == ("x", 2 * CHUNK)
+    assert (reply.text, reply.usage.cached_tokens) == ("x", 2 * ScriptedNetwork.chunk)
 
 
 @pytest.mark.parametrize("checks", range(12))

@@ -13,7 +13,6 @@ import torch
 
 from models.engine import Engine
 from models.errors import DeviceLost, OutOfMemory
-from models.reading import CHUNK
 from models.request import Request, Sampling
 from models.torch_network import TorchNetwork
 from tests.models import tiny
@@ -118,7 +117,7 @@ def test_two_long_branches_are_taken_in_turns(network: TorchNetwork) -> None:
 
 
 def test_a_prompt_longer_than_a_chunk_is_read_in_pieces(network: TorchNetwork) -> None:
-    ids = noise(Random(4), CHUNK + 90)
+    ids = noise(Random(4), network.chunk + 90)
     assert greedy(Engine(network), ids) == reference(network, ids)
 
 
@@ -174,6 +173,7 @@ def test_the_cache_stays_within_its_bytes(network: TorchNetwork) -> None:
 
 def test_a_model_reports_what_it_is(llama: TorchNetwork) -> None:
     assert llama.window == 2048
+    assert llama.chunk == 512
     assert llama.vocab_size == 384
     assert llama.parameters == sum(p.numel() for p in llama.model.parameters())
     # End of text from the configuration, end of turn because the vocabulary has it.
