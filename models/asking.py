@@ -146,7 +146,7 @@ def ask(
     if options.response_schema is not None and schemas:
         schemas[ANSWER] = options.response_schema
         tools = (*tools, answer_tool(options.response_schema))
-    described = options.response_schema if options.describe_answer and not tools else None
+    described = options.response_schema if options.describe_answer and not schemas else None
     prompt_ids = renderer.prompt(messages, tools, answer_schema=described)
     call_id = hashlib.sha256(json.dumps(prompt_ids).encode()).hexdigest()[:9]
     note = Note(tuple(messages), options, schemas, renderer.dialect, call_id)

@@ -28,7 +28,7 @@ from pydantic import Field
 
 from models.asking import Asking, ask
 from models.engine import Engine
-from models.errors import Cancelled
+from models.errors import Cancelled, ReplyNotUnderstood
 from models.options import make_options, tool_choice
 from models.rendering import Renderer
 from models.request import Reply
@@ -229,6 +229,7 @@ class ChatLocal(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
+        """The reply as it comes; raises ReplyNotUnderstood at its end where a call is broken."""
         asking = self._ask(messages, stop, kwargs)
         said = asking.pieces()
         reply: Reply | None = None
@@ -249,6 +250,7 @@ class ChatLocal(BaseChatModel):
             if run_manager is not None:
                 run_manager.on_llm_new_token("", chunk=last)
             yield last
+            _check_calls(asking.message(reply))
 
     def score(
         self, messages: LanguageModelInput, candidates: Sequence[str], *, adapter: str | None = None
@@ -317,6 +319,12 @@ def _known_choice(choice: object, names: Sequence[str]) -> str:
 def _check_complete(reply: Reply) -> None:
     if reply.finish == "cancelled":
         raise Cancelled("the reply was cancelled")
+
+
+def _check_calls(message: AIMessage) -> None:
+    """Chunks cannot be called back, and LangChain would mend a call that broke off by guessing."""
+    for broken in message.invalid_tool_calls:
+        raise ReplyNotUnderstood(str(broken["error"]), str(message.response_metadata["raw"]))
 
 
 def _never() -> bool:

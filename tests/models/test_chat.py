@@ -158,6 +158,20 @@ def test_a_call_that_is_cut_off_is_invalid_and_says_why() -> None:
     assert reply.response_metadata["finish_reason"] == "length"
 
 
+def test_a_streamed_call_that_is_cut_off_raises_after_its_pieces() -> None:
+    model = ScriptedModel([READ], max_tokens=40)
+    chunks: list[Any] = []
+
+    def read_all() -> None:
+        for chunk in model.bind_tools(TOOLS, tool_choice="any").stream("Hi"):
+            chunks.append(chunk)
+
+    with pytest.raises(ReplyNotUnderstood, match="ended within its arguments") as caught:
+        read_all()
+    assert caught.value.reply.startswith('{"name": "read_file"')
+    assert chunks[-1].usage_metadata is not None
+
+
 def test_what_the_grammar_cannot_enforce_is_checked_afterwards() -> None:
     schema = only("a.txt", "b.txt")
     schema["properties"]["path"]["not"] = {"const": "a.txt"}
@@ -294,6 +308,17 @@ def test_the_fields_of_an_answer_are_told_last_so_the_cache_holds() -> None:
     assert wanted.startswith(plain[: plain.index("12 rows.")])
     assert "- rows (integer)" in wanted
     assert "- note (string, optional)" in wanted
+
+
+def test_an_answer_where_tools_are_shown_but_none_may_be_called_keeps_the_prompt() -> None:
+    model = ScriptedModel([READ, '{"rows": 5}'])
+    model.bind_tools(TOOLS, tool_choice="any").invoke("Hi")
+    asked = model.bind_tools(
+        TOOLS, tool_choice="none", response_schema=Answer.model_json_schema()
+    ).invoke("Hi")
+    assert asked.content == '{"rows": 5}'
+    first, second = network_of(model).requests
+    assert first.prompt_ids == second.prompt_ids
 
 
 def test_json_mode_without_a_schema_is_any_object() -> None:
