@@ -107,11 +107,11 @@ def _schema_path(path: str) -> str:
 
 
 def _one_or_more(value: object) -> object:
-    return [value] if isinstance(value, str) else value
+    return [value] if isinstance(value, str | int | float) else value
 
 
 def _as_path(value: object) -> object:
-    return {"path": value} if isinstance(value, str) else value
+    return {"path": value} if isinstance(value, str | int | float) else value
 
 
 WorkspacePath = Annotated[str, AfterValidator(_inside)]

@@ -127,7 +127,7 @@ def _file(spec: FileSpec, evidence: Evidence) -> str:
 
 
 def _text(spec: TextSpec, evidence: Evidence) -> str:
-    return _rules(spec, text_of(_content(spec, evidence)), spec.path)
+    return _rules(spec, text_of(spec.path, _content(spec, evidence)), spec.path)
 
 
 def _answer(spec: AnswerSpec, evidence: Evidence) -> str:
@@ -173,7 +173,7 @@ def _rules(rules: TextRules, text: str, name: str) -> str:
 
 
 def _json(spec: JsonSpec, evidence: Evidence) -> str:
-    text = text_of(_content(spec, evidence))
+    text = text_of(spec.path, _content(spec, evidence))
     try:
         if spec.path.lower().endswith((".jsonl", ".ndjson")):
             lines = [line for line in text.splitlines() if line.strip()]

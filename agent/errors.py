@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from agent.safe_text import safe_text
 from agent.status import USAGE_EXIT, Status, exit_code
 
-
 MAX_SHOWN = 50
 """Mistakes in one file that are listed; the rest is counted."""
 

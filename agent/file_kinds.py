@@ -24,7 +24,7 @@ class Miss(ValueError):
 def check_kind(path: str, data: bytes) -> None:
     """Raise Miss unless the content is not empty and parses as what its name says."""
     if not data.strip():
-        raise Miss("is empty")
+        raise Miss(f"{path} is empty")
     ending = path.rpartition("/")[2].lower().rpartition(".")[2] if "." in path else ""
     check = _KINDS.get(ending)
     if check is None:
@@ -36,60 +36,60 @@ def check_kind(path: str, data: bytes) -> None:
         except Miss:
             raise
         except (RecursionError, MemoryError):
-            raise Miss(f"is too deep or too large to read as {ending}") from None
+            raise Miss(f"{path} is too deep or too large to read as {ending}") from None
         except Exception as error:  # parsers of broken files raise whatever comes to their mind
             reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise Miss(f"does not parse as {ending}: {reason}") from None
+            raise Miss(f"{path} does not parse as {ending}: {reason}") from None
 
 
-def text_of(data: bytes) -> str:
-    """The text of a file, with `\\n` as its line ends; raises Miss if it is no text."""
+def text_of(path: str, data: bytes) -> str:
+    """The text of a file, with `\\n` as its line ends; raises Miss if it is empty or no text."""
     text = decode(data)
     if text is None or "\0" in text:
-        raise Miss("is not a text file")
+        raise Miss(f"{path} is not a text file")
     if not text.strip():
-        raise Miss("is empty")
+        raise Miss(f"{path} is empty")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _text(path: str, data: bytes) -> None:
-    text_of(data)
+    text_of(path, data)
 
 
 def _table(path: str, data: bytes) -> None:
     try:
         frame = parse_table(path, data)
     except TableError as error:
-        raise Miss(f"is no table: {error}") from None
+        raise Miss(f"{path} is no table ({error})") from None
     if not frame.columns:
-        raise Miss("has no columns")
+        raise Miss(f"{path} has no columns")
 
 
 def _json(path: str, data: bytes) -> None:
-    parse_json(text_of(data))
+    parse_json(text_of(path, data))
 
 
 def _ndjson(path: str, data: bytes) -> None:
-    for number, line in enumerate(text_of(data).splitlines(), start=1):
+    for number, line in enumerate(text_of(path, data).splitlines(), start=1):
         if line.strip():
             try:
                 parse_json(line)
             except JsonError as error:
-                raise Miss(f"has no JSON in line {number}: {error}") from None
+                raise Miss(f"{path} has no JSON in line {number}: {error}") from None
 
 
 def _yaml(path: str, data: bytes) -> None:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    for _ in yaml.parse(text_of(data), Loader=loader):
+    for _ in yaml.parse(text_of(path, data), Loader=loader):
         pass  # events only: nothing is built, so aliases cannot explode
 
 
 def _toml(path: str, data: bytes) -> None:
     import tomllib
 
-    tomllib.loads(text_of(data))
+    tomllib.loads(text_of(path, data))
 
 
 def _xml(path: str, data: bytes) -> None:
@@ -102,17 +102,17 @@ def _xml(path: str, data: bytes) -> None:
 def _html(path: str, data: bytes) -> None:
     from bs4 import BeautifulSoup
 
-    if BeautifulSoup(text_of(data), "lxml").find() is None or "<" not in text_of(data):
-        raise Miss("has no HTML element")
+    if BeautifulSoup(text_of(path, data), "lxml").find() is None or "<" not in text_of(path, data):
+        raise Miss(f"{path} has no HTML element")
 
 
 def _pdf(path: str, data: bytes) -> None:
     from pypdf import PdfReader
 
     if not data.lstrip()[:5] == b"%PDF-":
-        raise Miss("does not start like a PDF")
+        raise Miss(f"{path} does not start like a PDF")
     if len(PdfReader(io.BytesIO(data)).pages) == 0:
-        raise Miss("has no pages")
+        raise Miss(f"{path} has no pages")
 
 
 def _docx(path: str, data: bytes) -> None:
@@ -125,7 +125,7 @@ def _docx(path: str, data: bytes) -> None:
 def _office(part: str) -> Callable[[str, bytes], None]:
     def check(path: str, data: bytes) -> None:
         if part not in _zip_names(data):
-            raise Miss(f"has no part {part}")
+            raise Miss(f"{path} has no part {part}")
 
     return check
 
@@ -159,14 +159,14 @@ def _python(path: str, data: bytes) -> None:
 def _magic(*starts: bytes) -> Callable[[str, bytes], None]:
     def check(path: str, data: bytes) -> None:
         if not data.startswith(starts):
-            raise Miss("does not start like such a file")
+            raise Miss(f"{path} does not start like such a file")
 
     return check
 
 
 def _webp(path: str, data: bytes) -> None:
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
-        raise Miss("does not start like such a file")
+        raise Miss(f"{path} does not start like such a file")
 
 
 _KINDS: dict[str, Callable[[str, bytes], None]] = {

@@ -50,6 +50,8 @@ class Meaning:
         node, exact = root, True
         for part in loc:
             if isinstance(part, int):
+                if node.kind == "scalar" and part == 0:
+                    continue  # one text that stands for a list of one
                 if node.kind != "list" or part >= len(node.items):
                     return node, False
                 node = node.items[part]

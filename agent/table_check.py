@@ -2,8 +2,8 @@
 
 import math
 import unicodedata
-from collections.abc import Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 from agent.check_specs import Cell, TableSpec
@@ -35,12 +35,12 @@ def table_found(spec: TableSpec, data: bytes) -> str:
     needed = {column for row in [*wanted, *unwanted] for column in row}
     if lacking := needed - set(columns):
         raise Miss(f"{there}; {len(lacking)} expected columns are missing")
-    cells = {column: frame[column].to_list() for column in needed}
+    cells = {column: _Column(frame[column].to_list()) for column in needed}
 
     def fitting(row: dict[str, Cell]) -> list[int]:
         left: Sequence[int] = range(rows)
         for column, value in row.items():
-            left = [i for i in left if same_cell(value, cells[column][i], spec.tolerance)]
+            left = cells[column].fits(value, left, spec.tolerance)
         return list(left)
 
     if any(fitting(row) for row in unwanted):
@@ -54,19 +54,33 @@ def table_found(spec: TableSpec, data: bytes) -> str:
     return there
 
 
-def same_cell(wanted: Cell, cell: Any, tolerance: float = 0.0) -> bool:
-    """Whether a cell holds a value; text in a CSV is read as what is wanted."""
-    if wanted is None:
-        return cell is None or (isinstance(cell, str) and not cell.strip())
-    if isinstance(wanted, bool):
-        word = str(cell).strip().lower() if isinstance(cell, str) else None
-        return cell is wanted or word == str(wanted).lower()
-    if isinstance(wanted, int | float):
-        number = _number(cell)
-        near = max(tolerance, 1e-9 * abs(wanted)) * (1 + 1e-9)
-        return number is not None and abs(number - wanted) <= near
-    text = cell if isinstance(cell, str) else "" if cell is None else str(cell)
-    return _plain(text) == _plain(wanted)
+class _Column:
+    """A column's cells, read as text or as numbers only where a row asks for that, and once."""
+
+    def __init__(self, cells: list[Any]) -> None:
+        self._cells = cells
+
+    def fits(self, wanted: Cell, rows: Iterable[int], tolerance: float) -> list[int]:
+        """Those of the rows whose cell holds the value; a CSV's text is read as what is wanted."""
+        if wanted is None:
+            return [i for i in rows if not self._texts[i]]
+        if isinstance(wanted, bool):
+            word = str(wanted).lower()
+            return [i for i in rows if self._texts[i].lower() == word]
+        if isinstance(wanted, int | float):
+            near = max(tolerance, 1e-9 * abs(wanted)) * (1 + 1e-9)
+            numbers = self._numbers
+            return [i for i in rows if abs(numbers[i] - wanted) <= near]  # false for no number
+        text = _plain(wanted)
+        return [i for i in rows if self._texts[i] == text]
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        return ["" if cell is None else _plain(str(cell)) for cell in self._cells]
+
+    @cached_property
+    def _numbers(self) -> list[float]:
+        return [_number(cell) for cell in self._cells]
 
 
 def _columns(spec: TableSpec, columns: list[str], there: str) -> None:
@@ -79,17 +93,14 @@ def _columns(spec: TableSpec, columns: list[str], there: str) -> None:
         raise Miss(f"{there}; there are too many, or they are in another order")
 
 
-def _number(cell: Any) -> float | None:
+def _number(cell: Any) -> float:
+    """NaN, which equals nothing, where the cell is no number."""
     if isinstance(cell, bool) or cell is None:
-        return None
-    if isinstance(cell, int | float | Decimal):
-        number = float(cell)
-    else:
-        try:
-            number = float(str(cell).strip())
-        except ValueError:
-            return None
-    return number if math.isfinite(number) else None
+        return math.nan
+    try:
+        return float(cell.strip() if isinstance(cell, str) else cell)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def _plain(text: str) -> str:
