@@ -41,9 +41,8 @@ from prompts.render import render
 from tools import catalogue, control
 from tools.base import facts_of
 from tools.context import ToolContext
-from tools.pages import Pages
+from tools.pages import pages_of
 from tools.plugins import Plugin, load_plugins
-from tools.tables import Tables
 from tools.toolbox import Toolbox
 from tools.workspace import Workspace
 from tools.world import WorkspaceWorld
@@ -88,7 +87,7 @@ class Agent(Runnable[Any, RunResult]):
         plan: str | None = None,
         thought_chars: int | None = None,
         interrupt: Interrupt | None = None,
-        on_progress: Callable[[str, int, int], None] | None = None,
+        on_progress: Callable[[str, int, int | None], None] | None = None,
     ) -> None:
         """Nothing is loaded before the first goal.
 
@@ -195,7 +194,7 @@ class Agent(Runnable[Any, RunResult]):
             model = self._model(state.options["model"])
             event = journal.add("run_started", {"goal": state.goal.goal, "resumed": True})
             state.apply(event)
-            return self._go(state, journal, model)
+            return self._go(state, journal, model, self._parts(state.goal, model, state))
 
     def _start(
         self, state: RunState, journal: Journal, goal: Goal, model: Any, *, follow_up: bool
@@ -239,13 +238,11 @@ class Agent(Runnable[Any, RunResult]):
             },
         )
         state.apply(event)
-        return self._go(state, journal, model)
+        return self._go(state, journal, model, parts)
 
-    def _go(self, state: RunState, journal: Journal, model: Any) -> RunResult:
+    def _go(self, state: RunState, journal: Journal, model: Any, parts: "_Parts") -> RunResult:
         assert state.goal is not None
         goal = state.goal
-        parts = self._parts(goal, model, state)
-        parts.workspace.written |= state.written
         for event in journal.commit():
             self._listener.event(event)
         self.interrupt.clear()
@@ -294,17 +291,19 @@ class Agent(Runnable[Any, RunResult]):
 
     def _parts(self, goal: Goal, model: Any, state: RunState) -> "_Parts":
         versions = self.runs.folder(state.run) / "versions"
-        workspace = Workspace(goal.workspace, versions=versions, protected=(self.settings.home,))
-        tables = Tables(workspace)
+        workspace = Workspace(
+            goal.workspace, versions=versions, protected=_protected(goal, self.settings.home)
+        )
+        workspace.written |= state.written
+        reader = ModelReader(model, lambda: self.interrupt.requested)
+        context = ToolContext(workspace, reader, state.results)
         world = WorkspaceWorld(
             workspace,
-            tables,
-            Pages(workspace).count,
+            context.tables,
+            pages_of(workspace).count,
             state.results,
             mentioned=[p for p in mentioned_files(goal.goal) if not workspace.exists(p)],
         )
-        reader = ModelReader(model, lambda: self.interrupt.requested)
-        context = ToolContext(workspace, reader, state.results)
         return _Parts(workspace, world, Toolbox(self._select(goal, context), world))
 
     def _select(self, goal: Goal, context: ToolContext) -> list[BaseTool]:
@@ -364,6 +363,11 @@ def _replayed(run: str, journal: Journal) -> RunState:
     for event in journal.events():
         state.apply(event)
     return state
+
+
+def _protected(goal: Goal, home: Path) -> tuple[Path, ...]:
+    """What a run must not change even where it lies in the workspace: its own orders."""
+    return (home, goal.source) if goal.source is not None else (home,)
 
 
 def _goal_rules(goal: Goal) -> Rules:

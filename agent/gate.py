@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.approval import ApprovalQuestion, Approver
 from agent.errors import LimitReached
 from agent.events import EventType
-from agent.permissions import Permissions, grant_line, path_values
+from agent.permissions import Permissions, changed, grant_line, may_only_look, touched
 from tools.toolbox import Toolbox
 
 Record = Callable[[EventType, dict[str, Any]], None]
@@ -30,16 +30,28 @@ class Gate:
     """Judges every call of a run."""
 
     def __init__(
-        self, permissions: Permissions, toolbox: Toolbox, approver: Approver, record: Record
+        self,
+        permissions: Permissions,
+        toolbox: Toolbox,
+        approver: Approver,
+        record: Record,
+        spelled: Callable[[str], str],
     ) -> None:
+        """Args:
+        spelled: a path as the workspace spells it, so that no other spelling passes a rule.
+        """
         self._permissions = permissions
+        self._spelled = spelled
         self._toolbox = toolbox
         self._approver = approver
         self._record = record
 
     def possible(self, name: str) -> bool:
         """False where no call of the tool could ever pass: it leaves the grammar."""
-        return self._permissions.possible(name, self._toolbox.facts(name))
+        facts = self._toolbox.facts(name)
+        if facts.effect == "write" and may_only_look(self._toolbox.schema(name)):
+            facts = replace(facts, effect="read")
+        return self._permissions.possible(name, facts)
 
     def judge(self, name: str, arguments: Mapping[str, Any]) -> Passage:
         """Let a call pass, refuse it, or ask.
@@ -52,15 +64,22 @@ class Gate:
         facts = self._toolbox.facts(name)
         schema = self._toolbox.schema(name)
         while True:
-            values = path_values(schema, arguments)
-            decision = self._permissions.decide(name, facts, values)
+            values = [self._spelled(value) for value in touched(schema, arguments)]
+            targets = [self._spelled(value) for value in changed(schema, arguments)]
+            effect = facts.effect
+            if effect == "delete":
+                targets = values
+            elif effect == "write" and may_only_look(schema) and not targets:
+                effect = "read"
+            judged = replace(facts, effect=effect)
+            decision = self._permissions.decide(name, judged, values, targets or values)
             if decision.verdict != "ask":
                 return Passage(decision.verdict == "allow", dict(arguments), decision.rule)
             question = ApprovalQuestion(
                 tool=name,
                 effect=facts.effect,
                 arguments=arguments,
-                grant=grant_line(name, values),
+                grant=grant_line(name, targets or values),
                 says=_sentence(facts.says, arguments),
                 rule=decision.rule,
             )
@@ -79,7 +98,7 @@ class Gate:
                 raise LimitReached("needs_review", _help(question))
             self._record("approval_given", {"tool": name, "answer": answer.kind})
             if answer.kind == "always":
-                self._permissions = self._permissions.granting(name, values)
+                self._permissions = self._permissions.granting(name, targets or values)
             if answer.kind != "edit":
                 allowed = answer.kind != "no"
                 return Passage(allowed, dict(arguments), "" if allowed else "the user said no")

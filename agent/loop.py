@@ -26,6 +26,7 @@ from agent.permissions import Permissions
 from agent.planner import Planner, Reply
 from agent.state import RunState
 from agent.status import RESUMABLE, Status, exit_code, next_step
+from memory.errors import DiskFull
 from models.errors import (
     Cancelled,
     DeviceLost,
@@ -35,7 +36,7 @@ from models.errors import (
 )
 from prompts.render import render
 from tools.control import ASK_USER, CANNOT, CONTROL, FINISH
-from tools.errors import ToolError
+from tools.errors import ToolError, WorkspaceError
 from tools.toolbox import Toolbox
 from tools.workspace import Workspace
 
@@ -72,7 +73,7 @@ class Loop:
         self._planner = planner
         self._toolbox = toolbox
         self._workspace = workspace
-        self._gate = Gate(permissions, toolbox, approver, self._record)
+        self._gate = Gate(permissions, toolbox, approver, self._record, self._spelled)
         self._approver = approver
         self._listener = listener
         self._interrupt = interrupt
@@ -104,6 +105,8 @@ class Loop:
             status, message = limit.status, str(limit)
         except (Interrupted, KeyboardInterrupt):
             status = "interrupted"
+        except DiskFull as error:
+            status, message = "disk_full", str(error)
         except OutOfMemory as error:
             status, message = "oom", str(error)
         except DeviceLost as error:
@@ -390,8 +393,8 @@ class Loop:
         assert call is not None
         facts = self._toolbox.facts(call["tool"])
         if call["tool"] in CONTROL:
-            self._returned(False, "(interrupted)")
-        elif facts.effect == "read" or facts.idempotent:
+            return  # It is still pending and has no effect of its own: it is taken up again.
+        if facts.effect == "read" or facts.idempotent:
             self._execute(call["tool"], call["arguments"])
         elif self.state.reviewed:
             self._returned(False, "(interrupted: look whether it happened before you go on)")
@@ -457,6 +460,12 @@ class Loop:
     def _record(self, type: EventType, data: dict[str, Any]) -> None:
         self._add(type, {"step": self.state.step + 1, **data})
         self._commit()
+
+    def _spelled(self, path: str) -> str:
+        try:
+            return self._workspace.relative(path)
+        except WorkspaceError:
+            return path  # no path of the workspace: a text, or one that the tool will refuse
 
     def _elapsed(self) -> float:
         return self._seconds_before + time.monotonic() - self._started

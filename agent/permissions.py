@@ -94,8 +94,15 @@ class Permissions:
     grants: Rules = field(default_factory=Rules)
     goal: Rules = field(default_factory=Rules)
 
-    def decide(self, tool: str, facts: ToolFacts, values: Sequence[str]) -> Decision:
-        """Judge a call by its tool, effect and path-like argument values."""
+    def decide(
+        self, tool: str, facts: ToolFacts, values: Sequence[str], targets: Sequence[str]
+    ) -> Decision:
+        """Judge a call.
+
+        Args:
+            values: the paths that it touches, or its texts where it names none; for deny rules.
+            targets: those of them that it changes; for allow rules.
+        """
         for owner, rules in (("the goal", self.goal), ("grants.yaml", self.grants)):
             for rule in rules.deny:
                 if rule.covers(tool, values, every=False):
@@ -105,14 +112,14 @@ class Permissions:
         default = _DEFAULT[facts.effect]
         allowed = self.goal.allow
         narrowed = allowed is not None and facts.effect != "read"
-        if narrowed and not any(r.covers(tool, values, every=True) for r in allowed or ()):
+        if narrowed and not any(r.covers(tool, targets, every=True) for r in allowed or ()):
             return Decision("deny", "the goal's permissions.allow does not name it")
         if self.mode == "read-only" and facts.effect != "read":
             return Decision("deny", "mode read-only")
         if default != "ask":
             return Decision(default, f"default for {facts.effect}")
         for rule in self.grants.allow or ():
-            if rule.covers(tool, values, every=True):
+            if rule.covers(tool, targets, every=True):
                 return Decision("allow", f"grants.yaml allows {_shown(rule)}")
         if self.mode == "deny":
             return Decision("deny", "mode deny")
@@ -140,15 +147,35 @@ class Permissions:
         return True
 
 
-def path_values(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str]:
-    """The argument values that rules are matched against: files and folders; else all strings."""
+def touched(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str]:
+    """The paths in a call, or all its texts where it names none: what deny rules look at."""
+    found = _of_kind(schema, arguments, {"file", "folder", "new_file"})
+    return found or [value for value in arguments.values() if isinstance(value, str)]
+
+
+def changed(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str]:
+    """The paths that a call writes."""
+    return _of_kind(schema, arguments, {"new_file"})
+
+
+def may_only_look(schema: Mapping[str, Any]) -> bool:
+    """True for a tool that writes only if it is given a file to save to."""
+    required = schema.get("required", ())
+    files = [name for name, prop in schema.get("properties", {}).items() if _is(prop, {"new_file"})]
+    return bool(files) and not any(name in required for name in files)
+
+
+def _of_kind(schema: Mapping[str, Any], arguments: Mapping[str, Any], kinds: set[str]) -> list[str]:
     found: list[str] = []
     for name, prop in schema.get("properties", {}).items():
-        options = [prop, *prop.get("anyOf", ())]
-        kinds = {option.get(GROUND_KEY, {}).get("kind") for option in options}
-        if kinds & {"file", "folder", "new_file"} and isinstance(arguments.get(name), str):
+        if _is(prop, kinds) and arguments.get(name) and isinstance(arguments[name], str):
             found.append(str(arguments[name]))
-    return found or [value for value in arguments.values() if isinstance(value, str)]
+    return found
+
+
+def _is(prop: Mapping[str, Any], kinds: set[str]) -> bool:
+    options = [prop, *prop.get("anyOf", ())]
+    return bool({option.get(GROUND_KEY, {}).get("kind") for option in options} & kinds)
 
 
 def grant_line(tool: str, values: Sequence[str]) -> str:

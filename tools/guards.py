@@ -14,6 +14,7 @@ from typing import Any
 from langchain_core.tools import BaseTool
 from pydantic import ValidationError
 
+from memory.errors import StoreError
 from tools.errors import ToolError, ToolFailed, ToolRetry
 
 RESULT_LIMIT = 1_000_000
@@ -40,7 +41,9 @@ def call(
         cancelled: asked while waiting; True stops the wait.
 
     Raises:
-        ToolRetry: the arguments do not fit; ToolFailed: the tool raised, hung or was cancelled.
+        ToolRetry: the arguments do not fit.
+        ToolFailed: the tool raised, hung or was cancelled.
+        StoreError: a disk is full or broken, which no other call will mend.
     """
     outcome: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
 
@@ -62,7 +65,7 @@ def call(
                 raise ToolFailed(f"{tool.name} was stopped by the user") from None
             if waited >= seconds:
                 raise ToolFailed(f"{tool.name} did not answer within {seconds:.0f} s") from None
-    if isinstance(result, ToolError):
+    if isinstance(result, ToolError | StoreError):
         raise result
     if isinstance(result, ValidationError):
         raise ToolRetry(_invalid(tool.name, result)) from result
