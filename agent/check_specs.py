@@ -241,11 +241,15 @@ class MetricSpec(Strict):
     """A skill reaches a figure on a split of its data. Reserved for a later version."""
 
     skill: Text
+    """The skill's name."""
     name: Text
     """The figure: accuracy, macro_f1, ..."""
     split: Literal["dev", "test"] = "test"
+    """The part of the data that the figure was measured on."""
     at_least: float | None = None
+    """The smallest figure that passes."""
     at_most: float | None = None
+    """The largest figure that passes."""
 
     @model_validator(mode="after")
     def _reserved(self) -> "MetricSpec":

@@ -11,7 +11,7 @@ _BARE = re.compile(
     rf"((?:[{_ASCII}][{_ASCII}.-]*/(?:[\w-]+/)*[\w-][\w.-]*?|[{_ASCII}][{_ASCII}.-]*)"
     rf"\.[A-Za-z][A-Za-z0-9]{{0,7}})(?![{_ASCII}/]|\.[{_ASCII}])"
 )
-_ADDRESS = re.compile(r"\w+://\S+")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,19}://\S+")
 _NO_FILES = ("e.g", "i.e")
 
 

@@ -179,9 +179,9 @@ class TestFile:
     def test_entity_bombs_cost_nothing(self, space: Workspace) -> None:
         bomb = "".join(f'<!ENTITY e{i} "{f"&e{i - 1};" * 10}">' for i in range(1, 12))
         put(space, "a.xml", f'<!DOCTYPE a [<!ENTITY e0 "x">{bomb}]><a>&e11;</a>')
-        started = time.monotonic()
+        started = time.process_time()
         judge(space, {"file": "a.xml"})
-        assert time.monotonic() - started < 2
+        assert time.process_time() - started < 2
 
     def test_exact_content(self, space: Workspace) -> None:
         put(space, "a.txt", "hello")
@@ -238,10 +238,10 @@ class TestText:
 
     def test_a_pattern_that_backtracks_without_end_fails_in_time(self, space: Workspace) -> None:
         put(space, "a.txt", "ab" * 30 + "!" + "(((" * 5)
-        started = time.monotonic()
+        started = time.process_time()
         result = judge(space, {"text": {"path": "a.txt", "matches": r"^(\w+\s?)*\1x$"}})
         assert not result.passed
-        assert time.monotonic() - started < 3
+        assert time.process_time() - started < 3
 
     def test_binary_is_not_a_text(self, space: Workspace) -> None:
         put(space, "a.txt", bytes(range(256)) * 3)
@@ -306,10 +306,10 @@ class TestTable:
     def test_many_rows_stay_quick(self, space: Workspace) -> None:
         put(space, "a.csv", "n,city\n" + "".join(f"{i},c{i % 7}\n" for i in range(100_000)))
         rows = [{"n": i * 1000, "city": f"c{i * 1000 % 7}"} for i in range(20)]
-        started = time.monotonic()
+        started = time.process_time()
         check = {"table": {"path": "a.csv", "rows": 100_000, "contains_rows": rows}}
         assert judge(space, check).passed
-        assert time.monotonic() - started < 10
+        assert time.process_time() - started < 10
 
 
 class TestJson:
@@ -363,10 +363,10 @@ class TestJson:
     )
     def test_a_hostile_schema_fails_in_time(self, space: Workspace, schema: dict[str, Any]) -> None:
         put(space, "a.json", '"' + "a" * 40 + '!"')
-        started = time.monotonic()
+        started = time.process_time()
         result = judge(space, {"json": {"path": "a.json", "schema": schema}})
         assert not result.passed
-        assert time.monotonic() - started < 4
+        assert time.process_time() - started < 4
 
 
 class TestAnswer:

@@ -332,10 +332,10 @@ MISTAKES: dict[str, tuple[str | bytes, str]] = {
 def test_names_the_mistake_at_its_place(text: str | bytes, expected: str, tmp_path: Path) -> None:
     file = tmp_path / "bad.yaml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(GoalError) as caught:
         load_goal(file)
-    seconds = time.monotonic() - started
+    seconds = time.process_time() - started
     lines = str(caught.value).splitlines()
     assert any(line.startswith(f"{file}:") and f":{expected}" in line for line in lines), lines
     assert len(lines) <= 4, "consequences of one mistake are reported as mistakes"
