@@ -12,6 +12,7 @@ import queue
 import re
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import openai
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
@@ -36,11 +36,13 @@ from models.errors import (
     ModelUnavailable,
 )
 from models.request import Cancel
+from models.transport import library_under
 
 ATTEMPTS = 4
 RETRY_WAIT: wait_base = wait_exponential(multiplier=0.5, max=8)
 _TRANSIENT = {408, 409, 425, 429, 502, 503, 504}
 """HTTP statuses after which another try may help."""
+_transport = library_under(openai.DefaultHttpxClient, "Client")
 _ADDRESS = re.compile(r"openai:(?P<model>.*?)@(?P<url>https?://\S+)")
 _TOO_LONG = re.compile(r"context (length|size|window)|too long|exceed\w* .*(context|tokens)", re.I)
 
@@ -118,12 +120,15 @@ class Endpoint:
 
     def __init__(self, address: Address, *, timeout_seconds: float = 600) -> None:
         self.address = address
+        self._http = openai.DefaultHttpxClient(timeout=openai.Timeout(timeout_seconds, connect=10))
+        weakref.finalize(self, self._http.close)
         self.client = _Client(
             model=address.model or "default",
             base_url=address.url,
             api_key=SecretStr(address.key()),
             max_retries=0,  # ours are told apart by what can help
-            timeout=httpx.Timeout(timeout_seconds, connect=10),
+            http_client=self._http,
+            timeout=self._http.timeout,
             stream_usage=True,
             use_responses_api=False,
         )
@@ -165,11 +170,15 @@ class Endpoint:
                 return pieces, next(pieces, None)
 
         pieces, first = self._retrying(attempt, cancel)
+        finished = False
         with self._clear_errors():
             for piece in chain([first] if first is not None else [], pieces):
                 message = piece.message
                 message.response_metadata |= piece.generation_info or {}
+                finished = finished or bool(message.response_metadata.get("finish_reason"))
                 yield message
+        if first is not None and not finished:  # to the client a closed connection is an end
+            raise ModelError(f"{self.address.url} broke off in the middle of its reply")
 
     def get(self, path: str) -> Any:
         """The JSON at a path below the URL (`^/path`: at the root); None where there is none."""
@@ -179,7 +188,7 @@ class Endpoint:
         def attempt() -> Any:
             with self._clear_errors():
                 headers = {"Authorization": f"Bearer {self.address.key()}"}
-                reply = httpx.get(url, headers=headers, timeout=httpx.Timeout(30, connect=10))
+                reply = self._http.get(url, headers=headers, timeout=30)
                 if reply.status_code in (401, 403):
                     raise self._refused_key(reply.status_code)
                 try:
@@ -228,7 +237,7 @@ class Endpoint:
         where = self.address.url
         try:
             yield
-        except (openai.APIConnectionError, httpx.TransportError) as error:
+        except (openai.APIConnectionError, _transport.TransportError) as error:
             raise ConnectionLost(
                 f"no answer from {where} ({_first_line(error)}); check that the server runs and "
                 "that the URL is right"
@@ -266,10 +275,7 @@ class Endpoint:
     def _refused(self, error: openai.APIStatusError) -> ModelError:
         text = _first_line(error)
         if _TOO_LONG.search(str(error)):
-            numbers = [
-                int(n) for n in re.findall(r"(?<![\w.])\d{2,9}(?![\w.]*\d)", str(error.body))
-            ]
-            large = sorted(n for n in numbers if n > 255)
+            large = sorted(int(n) for n in re.findall(r"\b\d{3,9}\b", text) if int(n) > 255)
             return ContextTooLong(large[-1], large[0]) if len(large) > 1 else ContextTooLong(0, 0)
         return ModelError(
             f"{self.address.url} refused the request (HTTP {error.status_code}): {text}"

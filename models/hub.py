@@ -11,12 +11,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 from models.catalogue import Hub
 from models.digest import Progress, file_sha256
 from models.errors import ConnectionLost, ModelUnavailable
+from models.transport import library_under
 
 WANTED = (
     "*.safetensors",
@@ -156,8 +156,7 @@ def _connection_errors() -> tuple[type[Exception], ...]:
     """The transport errors of whichever HTTP client the hub client was built on."""
     from huggingface_hub.errors import HfHubHTTPError
 
-    base = next(c for c in HfHubHTTPError.__mro__ if c.__name__ == "HTTPError")
-    transport = import_module(base.__module__.partition(".")[0])  # httpx or its successor
+    transport = library_under(HfHubHTTPError, "HTTPError")
     return (transport.TransportError, ConnectionError, TimeoutError)
 
 

@@ -60,6 +60,10 @@ def load_chat(
 ) -> "ChatLocal | ChatRemote":
     """The chat model of that name, pulled and converted if need be. `kw` goes to the chat model."""
     if name.startswith(REMOTE):
+        if find_spec("langchain_openai") is None:
+            raise ModelUnavailable(
+                "an endpoint needs the extra `remote`: run `pip install 'tuneward[remote]'`"
+            )
         from models.remote import open_remote
 
         return open_remote(name, **kw)

@@ -18,6 +18,7 @@ from langchain_core.messages import (
     HumanMessage,
     SystemMessage,
     ToolCall,
+    ToolMessage,
 )
 
 from models.dialect import Dialect
@@ -77,9 +78,7 @@ def response_format(schema: Schema, name: str, form: SchemaForm) -> dict[str, An
 
 def portable(schema: Schema) -> dict[str, Any]:
     """The schema bounded, references resolved, without keys that some server would refuse."""
-    bounded = enforced(schema)
-    definitions = {**bounded.get("$defs", {}), **bounded.get("definitions", {})}
-    made = _portable(bounded, definitions, depth=0)
+    made = _portable(enforced(schema), {}, depth=0)
     assert isinstance(made, dict)
     return made
 
@@ -87,6 +86,7 @@ def portable(schema: Schema) -> dict[str, Any]:
 def _portable(value: Any, definitions: Mapping[str, Any], depth: int) -> Any:
     if not isinstance(value, Mapping):
         return value
+    definitions = {**definitions, **value.get("$defs", {}), **value.get("definitions", {})}
     if (name := str(value.get("$ref", "")).rpartition("/")[2]) in definitions and depth < 8:
         return _portable(definitions[name], definitions, depth + 1)
     if "allOf" in value and len(value["allOf"]) == 1:
@@ -115,7 +115,8 @@ def told(
     model_name: str,
 ) -> list[BaseMessage]:
     """The conversation without tools in it: calls and results are said in words."""
-    turns = turns_of([_as_said(message, model_name) for message in messages], lambda _: False)
+    names = {call["id"]: call["name"] for m in messages for call in getattr(m, "tool_calls", ())}
+    turns = turns_of([_as_said(m, model_name, names) for m in messages], lambda _: False)
     said: list[BaseMessage] = []
     system = tools_text(tools, WRAPPED) if tools else ""
     for turn in joined([_result(turn) for turn in turns]):
@@ -172,8 +173,10 @@ def _object_in(text: str) -> dict[str, Any]:
     raise ReplyNotUnderstood("the reply is not a JSON object", text)
 
 
-def _as_said(message: BaseMessage, model_name: str) -> BaseMessage:
+def _as_said(message: BaseMessage, model_name: str, names: Mapping[str | None, str]) -> BaseMessage:
     """A reply of this model as the text it generated, so the server's prefix cache holds."""
+    if isinstance(message, ToolMessage) and not message.name:
+        return message.model_copy(update={"name": names.get(message.tool_call_id)})
     facts = message.response_metadata
     if (
         isinstance(message, AIMessage)
