@@ -1,9 +1,10 @@
 # The agent in a container, with exactly the packages of constraints.txt.
 #
 #   docker build -t tuneward .
-#   docker build -t tuneward --build-arg PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" .
+#   docker build -t tuneward --build-arg PIP_ARGS="--extra-index-url ADDRESS" .
 #
-# The first takes torch with CUDA, which also runs on a CPU; the second a smaller one without.
+# The first takes torch with CUDA, which also runs on a CPU; the second, with the address of the index
+# of CPU builds that PyTorch's installation page names, a smaller one without.
 FROM python:3.11-slim
 
 ARG PIP_ARGS=""
