@@ -82,10 +82,8 @@ class Engine:
         if grammar is None:
             return None
         if self._grammars is None:
-            tokenizer = self.network.tokenizer
-            self._grammars = Grammars(
-                tokenizer.llguidance, self.network.vocab_size, tokenizer.end_ids
-            )
+            network = self.network
+            self._grammars = Grammars(network.tokenizer.llguidance, network.vocab_size)
         return self._grammars.matcher(grammar)
 
     def _check_length(self, prompt_ids: Sequence[int], *, room: int) -> None:

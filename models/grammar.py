@@ -26,10 +26,9 @@ class GrammarError(ModelError):
 class Matcher:
     """Follows one reply through its grammar, token by token."""
 
-    def __init__(self, matcher: "LLMatcher", vocab_size: int, end_ids: frozenset[int]) -> None:
+    def __init__(self, matcher: "LLMatcher", vocab_size: int) -> None:
         self._matcher = matcher
         self._vocab_size = vocab_size
-        self._end_ids = np.array(sorted(i for i in end_ids if i < vocab_size), dtype=np.intp)
 
     def mask(self) -> Mask:
         """One flag for each token: may it come next? End tokens only where the reply may end."""
@@ -38,7 +37,6 @@ class Matcher:
         mask = np.zeros(self._vocab_size, dtype=np.bool_)
         flags = np.unpackbits(bits, bitorder="little")[: self._vocab_size]
         mask[: flags.size] = flags
-        mask[self._end_ids] = self.accepting
         return mask
 
     def forced(self) -> list[int]:
@@ -76,13 +74,11 @@ class Grammars:
         self,
         tokenizer: "LLTokenizer",
         vocab_size: int,
-        end_ids: frozenset[int],
         *,
         keep: int = 32,
     ) -> None:
         self._tokenizer = tokenizer
         self._vocab_size = vocab_size
-        self._end_ids = end_ids
         self._keep = keep
         self._compiled: OrderedDict[str, LLMatcher] = OrderedDict()
 
@@ -92,7 +88,7 @@ class Grammars:
         self._compiled[grammar] = compiled
         if len(self._compiled) > self._keep:
             self._compiled.popitem(last=False)
-        return Matcher(compiled.deep_copy(), self._vocab_size, self._end_ids)
+        return Matcher(compiled.deep_copy(), self._vocab_size)
 
     def _compile(self, grammar: str) -> "LLMatcher":
         from llguidance import LLMatcher, LLParserLimits

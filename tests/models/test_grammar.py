@@ -10,7 +10,7 @@ TOKENIZER = ByteTokenizer()
 
 
 def grammars(keep: int = 32) -> Grammars:
-    return Grammars(TOKENIZER.llguidance, ScriptedNetwork.vocab_size, END_IDS, keep=keep)
+    return Grammars(TOKENIZER.llguidance, ScriptedNetwork.vocab_size, keep=keep)
 
 
 def allowed(matcher: Matcher) -> set[int]:

@@ -66,7 +66,7 @@ def test_the_template_gives_text(tokenizer: HubTokenizer) -> None:
 
 def test_the_grammar_sees_as_many_tokens_as_the_logits_have(tokenizer: HubTokenizer) -> None:
     assert tokenizer.llguidance.vocab_size == 400
-    matcher = Grammars(tokenizer.llguidance, 400, tokenizer.end_ids).matcher('start: "tickets"')
+    matcher = Grammars(tokenizer.llguidance, 400).matcher('start: "tickets"')
     assert tokenizer.decode(matcher.forced()) == "tickets"
     assert not matcher.mask()[384:].any()
 
