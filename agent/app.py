@@ -25,7 +25,7 @@ from agent.drafted_checks import draft_checks
 from agent.errors import SettingsError, UsageError
 from agent.events import Listener, Silent
 from agent.goal import Budget, Goal
-from agent.goal_file import goal_from_text
+from agent.goal_file import goal_from_mapping, goal_from_text
 from agent.interrupt import Interrupt
 from agent.journal import Journal
 from agent.loop import Loop
@@ -156,7 +156,7 @@ class Agent(Runnable[Any, RunResult]):
                 workspace = Workspace(goal.workspace)
                 goal = goal.model_copy(update={"success": draft_checks(goal.goal, workspace)})
             return goal
-        return Goal.model_validate({"workspace": self.settings.workspace, **given})
+        return goal_from_mapping(given, self.settings.workspace)
 
     # runs
 

@@ -13,7 +13,7 @@ from agent.check_specs import CHECKS, TableSpec, TextSpec
 from agent.checks import Evidence, evaluate
 from agent.errors import GoalError
 from agent.goal import Goal
-from agent.goal_file import goal_from_text, load_goal
+from agent.goal_file import goal_from_mapping, goal_from_text, load_goal
 from tools.workspace import Workspace
 
 EVERYTHING = """\
@@ -308,6 +308,43 @@ def test_a_goal_made_in_a_script_works_in_the_current_folder(
     goal = Goal.model_validate({"goal": "Count", "success": [{"file": "out.txt"}]})
     assert goal.workspace == folder.resolve()
     assert Goal(goal="Count", workspace=folder / "data").workspace == folder.resolve() / "data"
+
+
+class TestMapping:
+    def test_is_read_like_a_file(self, folder: Path) -> None:
+        checks = [{"file": "out.txt"}]
+        goal = goal_from_mapping(
+            {
+                "goal": "Count {{ table }}",
+                "inputs": {"table": {"type": "file", "default": "data/reviews.csv"}},
+                "success": checks,
+                "audit": checks,
+            },
+            folder,
+        )
+        assert goal.goal == "Count data/reviews.csv"
+        assert goal.workspace == folder.resolve()
+        assert data(goal)["success"] == data(goal)["audit"] == [{"file": {"path": "out.txt"}}]
+
+    def test_may_choose_its_workspace(self, folder: Path) -> None:
+        goal = goal_from_mapping({"goal": "x", "workspace": folder / "data"}, Path())
+        assert goal.workspace == folder.resolve() / "data"
+
+    @pytest.mark.parametrize(
+        ("given", "expected"),
+        [
+            ({"gaol": "x"}, "`goal` is missing"),
+            ({"goal": 3, "budget": {"steps": "many"}}, "`steps` must be a whole number"),
+            ({"goal": object()}, "the mapping holds what no goal file can"),
+            ({}, "`goal` is missing"),
+        ],
+    )
+    def test_mistakes_are_goal_errors(
+        self, folder: Path, given: dict[str, Any], expected: str
+    ) -> None:
+        with pytest.raises(GoalError) as caught:
+            goal_from_mapping(given, folder)
+        assert expected in str(caught.value)
 
 
 # Fuzzing: whatever the file holds, there is a goal or a GoalError, and the mistake has a place.
