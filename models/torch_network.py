@@ -58,7 +58,6 @@ class TorchNetwork:
 
     def new_state(self, adapter: str | None = None) -> TorchState:
         """An empty sequence, read through that adapter."""
-        self.adapters.key(adapter)  # an unknown name is an error here, not at the first token
         return TorchState(self, adapter)
 
     def free_memory(self) -> None:

@@ -46,6 +46,7 @@ class FragileState(ScriptedState):
     def forward(self, ids: Sequence[int]) -> Logits:
         network = self._network
         assert isinstance(network, Fragile)
+        assert not self.broken, "a state that failed half way was used again"
         network.passes += 1
         failure = network.failures.pop(network.passes, None)
         if failure is not None:
