@@ -1,7 +1,9 @@
-"""A tool in one file. It reads through the context's workspace, so it cannot leave that folder.
+"""A tool in one file.
 
     tuneward tools check examples/one_file_tool.py
     tuneward "Count the words of notes.txt" --tools examples/one_file_tool.py
+
+It reads through the context's workspace, so it cannot leave that folder.
 """
 
 from langchain_core.tools import BaseTool
