@@ -4,18 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.runnables import (
-    Runnable,
-    RunnableLambda,
-    RunnableMap,
-    RunnablePassthrough,
-)
+from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 
 from models.options import tool_choice
 from models.schemas import Schema, shown
-from models.structured import reader_of, schema_of
+from models.structured import answering, schema_of
 
 AnyTool = Mapping[str, Any] | type | Callable[..., Any] | BaseTool
 Method = Literal["json_schema", "function_calling", "json_mode"]
@@ -86,12 +81,4 @@ def bind_answer(
         },
         **options,
     )
-    reader = RunnableLambda(reader_of(schema), name="read_answer")
-    if not include_raw:
-        return bound | reader
-    read = RunnablePassthrough.assign(
-        parsed=lambda both: reader.invoke(both["raw"]), parsing_error=lambda _: None
-    )
-    unread = RunnablePassthrough.assign(parsed=lambda _: None)
-    fallback = read.with_fallbacks([unread], exception_key="parsing_error")
-    return RunnableMap(raw=bound) | fallback
+    return answering(bound, schema, include_raw=include_raw)

@@ -9,9 +9,9 @@ all the same. One reply makes at most one call. Calls from several threads wait 
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForLLMRun,
@@ -22,20 +22,18 @@ from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, run_in_executor
-from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from pydantic import Field
 
 from models.asking import Asking, ask
+from models.binding import AnyTool, Method, bind_answer, bind_calls, described
 from models.engine import Engine
 from models.errors import Cancelled, ReplyNotUnderstood
-from models.options import make_options, tool_choice
+from models.options import make_options
 from models.rendering import Renderer
 from models.request import Reply
-from models.schemas import Schema, shown
+from models.schemas import Schema
 from models.scripted import Script, ScriptedNetwork
 from models.streaming import streamed
-from models.structured import answering, schema_of
 
 
 class ChatLocal(BaseChatModel):
@@ -121,7 +119,7 @@ class ChatLocal(BaseChatModel):
 
     def bind_tools(
         self,
-        tools: Sequence[Mapping[str, Any] | type | Callable[..., Any] | BaseTool],
+        tools: Sequence[AnyTool],
         *,
         tool_choice: str | bool | Mapping[str, Any] | None = None,
         allowed: Mapping[str, Schema] | None = None,
@@ -142,23 +140,22 @@ class ChatLocal(BaseChatModel):
         Raises:
             ValueError: `tool_choice` names a tool that is not there.
         """
-        described = [_described(tool) for tool in tools]
-        choice = _known_choice(tool_choice, [tool["function"]["name"] for tool in described])
-        kwargs.pop("strict", None)
-        return self.bind(
-            tools=described,
-            tool_choice=choice,
+        bound: Runnable[LanguageModelInput, AIMessage] = bind_calls(
+            self,
+            tools,
+            choice=tool_choice,
             allowed=allowed,
             thought_chars=thought_chars,
-            **kwargs,
+            options=kwargs,
         )
+        return bound
 
     def with_structured_output(
         self,
         schema: Any = None,
         *,
         include_raw: bool = False,
-        method: Literal["json_schema", "function_calling", "json_mode"] = "json_schema",
+        method: Method = "json_schema",
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
@@ -172,23 +169,7 @@ class ChatLocal(BaseChatModel):
         """
         if method == "function_calling":
             return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
-        if method not in ("json_schema", "json_mode"):
-            raise ValueError(f"unknown method {method!r} of structured output")
-        if schema is None:
-            if method == "json_schema":
-                raise ValueError("structured output needs a schema")
-            schema = {"title": "answer", "description": "A JSON object.", "type": "object"}
-        wanted = schema_of(schema)
-        model = self.bind(
-            response_schema=shown(wanted),
-            describe_answer=True,
-            ls_structured_output_format={
-                "kwargs": {"method": method},
-                "schema": convert_to_json_schema(schema),
-            },
-            **kwargs,
-        )
-        return answering(model, schema, include_raw=include_raw)
+        return bind_answer(self, schema, include_raw=include_raw, method=method, options=kwargs)
 
     def _generate(
         self,
@@ -276,11 +257,11 @@ class ChatLocal(BaseChatModel):
     def get_num_tokens_from_messages(
         self,
         messages: Sequence[BaseMessage],
-        tools: Sequence[Mapping[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
+        tools: Sequence[AnyTool] | None = None,
     ) -> int:
         """The length of the whole prompt, template and tools included."""
-        described = [_described(tool) for tool in tools or ()]
-        return len(self.renderer.prompt(messages, described))
+        shown = [described(tool) for tool in tools or ()]
+        return len(self.renderer.prompt(messages, shown))
 
     def _ask(
         self, messages: Sequence[BaseMessage], stop: list[str] | None, given: Mapping[str, Any]
@@ -299,21 +280,6 @@ def ScriptedModel(replies: Script, *, window: int = 32_768, **options: Any) -> C
         options: fields of `ChatLocal`.
     """
     return ChatLocal(engine=Engine(ScriptedNetwork(replies, window=window)), **options)
-
-
-def _described(tool: Mapping[str, Any] | type | Callable[..., Any] | BaseTool) -> dict[str, Any]:
-    """A tool as the model sees it: OpenAI's form, without titles and grounding."""
-    made = convert_to_openai_tool(tool)
-    function = {**made["function"]}
-    function["parameters"] = shown(function.get("parameters") or {})
-    return {"type": "function", "function": function}
-
-
-def _known_choice(choice: object, names: Sequence[str]) -> str:
-    wanted = tool_choice(choice)
-    if wanted not in ("auto", "any", "none", *names):
-        raise ValueError(f"tool_choice {wanted!r} is none of the tools {', '.join(names)}")
-    return wanted
 
 
 def _check_complete(reply: Reply) -> None:

@@ -75,13 +75,14 @@ def download(
 def _offered(source: Hub) -> list[RemoteFile]:
     """The wanted files at the top of the repository; none with weights is an error."""
     from huggingface_hub import HfApi
-    from huggingface_hub.hf_api import RepoFile
 
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
+    # This call fails at once without a network; the client's own listing tries for 20 s.
+    found = api.model_info(source.repository, revision=source.revision, files_metadata=True)
     files = [
-        RemoteFile(item.path, item.size, item.lfs.sha256 if item.lfs else None)
-        for item in api.list_repo_tree(source.repository, revision=source.revision)
-        if isinstance(item, RepoFile) and any(fnmatch.fnmatchcase(item.path, p) for p in WANTED)
+        RemoteFile(item.rfilename, item.size or 0, item.lfs.sha256 if item.lfs else None)
+        for item in found.siblings or ()
+        if any(fnmatch.fnmatchcase(item.rfilename, pattern) for pattern in WANTED)
     ]
     names = {file.name for file in files}
     if not any(name.endswith(".safetensors") for name in names) or "config.json" not in names:
