@@ -25,13 +25,16 @@ VALUE_LIMIT = 25
 """A column with more distinct values leaves the value free."""
 TEXT_LIMIT = 2_000
 """Longest string that the model may compose, in characters, where the schema names no length."""
-NAME_LIMIT = 200
+NAME_LIMIT = 100
+"""Longest name of a new file, in characters; a small model does not know where to stop."""
+NAME_PART = 40
+"""Longest part of it between slashes."""
 
 # Relative, each part starting with a letter, digit or underscore: no hidden file, no `..`, no `-x`.
 # Spelled as what is left out, since llguidance knows `\p{L}` but not a Unicode `\w`, Python the
 # other way round; U+2000 to U+206F are invisible or turn the reading direction.
 _WORD = r"\x00-\x20!-,/:-@\[-\^`{-\x9f\u2000-\u206f\ufeff"
-_PART = rf"[^{_WORD}.\-][^{_WORD}]*"
+_PART = rf"[^{_WORD}.\-][^{_WORD}]{{0,{NAME_PART - 1}}}"
 
 
 class World(Protocol):
@@ -141,14 +144,14 @@ def _with_values(
         return _replaced(alternative, name, _new_file(prop, values, facts))
     if not values:
         return _dropped(alternative, name)
-    limited = {"enum": values} if len(values) <= ENUM_LIMIT else _bounded(NAME_LIMIT)
+    limited = {"enum": values} if len(values) <= ENUM_LIMIT else _bounded(TEXT_LIMIT)
     return _replaced(alternative, name, _described(prop, limited))
 
 
 def _new_file(prop: Schema, names: list[str], facts: dict[str, Any]) -> Schema:
     suffixes = tuple(facts.get("suffixes", ()))
     endings = "|".join(s.replace(".", r"\.") for s in suffixes)
-    pattern = rf"^({_PART}/)*{_PART}{f'({endings})' if endings else ''}$"
+    pattern = rf"^({_PART}/){{0,4}}{_PART}{f'({endings})' if endings else ''}$"
     legal = {"type": "string", "pattern": pattern, "maxLength": NAME_LIMIT}
     named = [n for n in names if n.lower().endswith(suffixes or "")][:ENUM_LIMIT]
     return _described(prop, {"anyOf": [{"enum": named}, legal]} if named else legal)
@@ -181,7 +184,7 @@ def _split(
         elif kind == "page" and choice == [1]:
             parts.append(_removed(part, name))
         elif choice:
-            limited = {"enum": choice} if len(choice) <= ENUM_LIMIT else _bounded(NAME_LIMIT)
+            limited = {"enum": choice} if len(choice) <= ENUM_LIMIT else _bounded(TEXT_LIMIT)
             parts.append(_required(_replaced(part, name, _described(prop, limited)), name))
         elif (left := _dropped(part, name)) is not None:
             parts.append(left)
