@@ -9,8 +9,11 @@ from models.errors import ModelUnavailable
 if TYPE_CHECKING:
     from llguidance import LLTokenizer
 
-TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|end_of_turn|>", "<end_of_turn>", "<turn|>", "<|end|>")
-"""Tokens that end a turn in common chat formats; some published configurations forget to say so."""
+ENDS = (
+    *("<|im_end|>", "<|eot_id|>", "<|end_of_turn|>", "<end_of_turn>", "<turn|>", "<|end|>"),
+    *("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>"),
+)
+"""Ends of a turn and of a text in common formats; some models' settings forget one of them."""
 
 
 class HubTokenizer:
@@ -21,7 +24,7 @@ class HubTokenizer:
         """The transformers tokenizer itself."""
         self._vocab_size = vocab_size
         added = tokenizer.get_added_vocab()
-        ends = {*end_ids, tokenizer.eos_token_id, *(added.get(token) for token in TURN_ENDS)}
+        ends = {*end_ids, tokenizer.eos_token_id, *(added.get(token) for token in ENDS)}
         self.end_ids = frozenset(int(i) for i in ends if i is not None)
 
     @property
