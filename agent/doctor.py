@@ -9,36 +9,24 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
 from pathlib import Path
-from typing import Literal
 
 from agent.errors import SettingsError
+from agent.findings import Finding, Verdict
 from agent.settings import BudgetSettings, Settings, load_settings
 from models import catalogue
 from models.footprint import machine
 from models.pull import is_pulled
 from tuneward import FLOORS, shadows
 
-Verdict = Literal["ok", "note", "missing"]
 OURS = ("tuneward", *FLOORS)
 EXTRAS = {
     "remote": "models on OpenAI-compatible servers",
     "quant": "4-bit models on CUDA",
     "dev": "the tests",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    area: str
-    verdict: Verdict
-    text: str
-    remedy: str = ""
-    """The command or change that mends it."""
 
 
 def findings(workspace: Path | None = None) -> Iterator[Finding]:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from agent.cli import main
-from agent.doctor import Finding, findings
+from agent.doctor import findings
+from agent.findings import Finding
 
 
 def _of(area: str, found: list[Finding]) -> list[Finding]:
