@@ -9,24 +9,29 @@ fewer tools, less memory. It can never name a model, an endpoint or a plug-in.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from agent.errors import SettingsError
 from agent.safe_text import safe_text
+from agent.setting_values import BUDGET, CHOICES, NAMES, Memory, Mode, nearest, parsed
 from agent.settings_file import Placed, read_settings_file
 
-Mode = Literal["auto", "ask", "deny", "read-only"]
-"""From the loosest to the strictest. `ask` puts a question to the person at the terminal, `auto`
-goes by the grants alone, `deny` refuses what would be asked, `read-only` also refuses writing."""
-Memory = Literal["write", "read", "off"]
-"""From the loosest to the strictest."""
+__all__ = [
+    "BudgetSettings",
+    "Memory",
+    "Mode",
+    "Settings",
+    "default_home",
+    "load_settings",
+    "make_home",
+]
 
 USER_FILE = "settings.yaml"
 WORKSPACE_FILE = "tuneward.yaml"
 _PREFIX = "TUNEWARD_"
+_NARROWING = ("mode", "memory", "tools", *BUDGET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +83,6 @@ class Settings:
         return self.models.get(model, model)
 
 
-_BUDGET = tuple(f"budget.{f.name}" for f in fields(BudgetSettings))
-_CHOICES = {"mode": get_args(Mode), "memory": get_args(Memory)}
-_WORDS = ("model", "device", "dtype", "quant")
-_LISTS = ("tools", "plugins")
-_NARROWING = ("mode", "memory", "tools", *_BUDGET)
-_NAMES = (*_WORDS, *_CHOICES, *_LISTS, *_BUDGET)
-
-
 def default_home(environ: Mapping[str, str] = os.environ) -> Path:
     """The folder for state: TUNEWARD_HOME, else the user's data folder."""
     if named := environ.get(f"{_PREFIX}HOME"):
@@ -93,6 +90,24 @@ def default_home(environ: Mapping[str, str] = os.environ) -> Path:
     import platformdirs
 
     return platformdirs.user_data_path("tuneward", appauthor=False).resolve()
+
+
+def make_home(home: Path) -> None:
+    """Make the folder for state, the person's alone.
+
+    Raises:
+        SettingsError: it cannot be made or written.
+    """
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        reason = "" if os.access(home, os.W_OK) else "not writable"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
+        raise SettingsError(
+            f"the folder for state {home} cannot be used ({reason});"
+            " set TUNEWARD_HOME to a folder that can be written"
+        )
 
 
 def load_settings(
@@ -143,13 +158,13 @@ def _existing_workspace(folder: Path) -> Path:
 
 
 def _environment(environ: Mapping[str, str], mistakes: list[str]) -> dict[str, Placed]:
-    known = {_PREFIX + name.replace(".", "_").upper(): name for name in _NAMES}
+    known = {_PREFIX + name.replace(".", "_").upper(): name for name in NAMES}
     found: dict[str, Placed] = {}
     for variable, value in environ.items():
         if not variable.startswith(_PREFIX) or variable == f"{_PREFIX}HOME":
             continue
         if variable not in known:
-            near = _nearest(variable, [*known, f"{_PREFIX}HOME"])
+            near = nearest(variable, [*known, f"{_PREFIX}HOME"])
             mistakes.append(f"the environment variable {variable} is no setting{near}")
         elif value:
             found[known[variable]] = Placed(value, variable)
@@ -166,54 +181,10 @@ def _checked(layer: Mapping[str, Placed], base: Path, mistakes: list[str]) -> di
     found: dict[str, Placed] = {}
     for name, placed in layer.items():
         try:
-            found[name] = replace(placed, value=_parsed(name, placed.value, base))
+            found[name] = replace(placed, value=parsed(name, placed.value, base))
         except ValueError as error:
             mistakes.append(f"{placed.place}: {error}")
     return found
-
-
-def _parsed(name: str, value: Any, base: Path) -> Any:
-    if name in _BUDGET:
-        return _positive(name, value)
-    if name in _CHOICES:
-        if value not in _CHOICES[name]:
-            choices = ", ".join(_CHOICES[name])
-            raise ValueError(f"`{name}` is {_shown(value)}; it is one of {choices}")
-        return value
-    if name in _LISTS:
-        separator = os.pathsep if name == "plugins" else ","
-        words = value.split(separator) if isinstance(value, str) else value
-        if not isinstance(words, list | tuple) or not all(isinstance(w, str | Path) for w in words):
-            raise ValueError(f"`{name}` is {_shown(value)}; it is a list of words")
-        if name == "tools":
-            return tuple(str(word).strip() for word in words)
-        return tuple(_plugin(str(word), base) for word in words)
-    if name in _WORDS or name.startswith("models."):
-        if not isinstance(value, str) or not value.strip():
-            raise ValueError(f"`{name}` is {_shown(value)}; it is a word")
-        return value.strip()
-    if name == "home":
-        raise ValueError("`home` is set with the environment variable TUNEWARD_HOME")
-    known = [*_NAMES, "models", "budget"]
-    if name in ("budget", "models"):
-        raise ValueError(f"`{name}` is {_shown(value)}; it holds `name: value` lines")
-    raise ValueError(f"unknown setting `{safe_text(name, one_line=True)}`{_nearest(name, known)}")
-
-
-def _plugin(word: str, base: Path) -> str:
-    """A file as an absolute path; any other word names an installed package's plug-in."""
-    path = Path(word.strip()).expanduser()
-    return str((base / path).resolve()) if path.suffix == ".py" else word.strip()
-
-
-def _positive(name: str, value: Any) -> int:
-    try:
-        number = int(value) if isinstance(value, str) else value
-    except ValueError:
-        number = None
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ValueError(f"`{name}` is {_shown(value)}; it is a whole number from 1")
-    return number
 
 
 def _narrowing(file: Path, user_file: Path, base: Path, mistakes: list[str]) -> dict[str, Placed]:
@@ -223,7 +194,7 @@ def _narrowing(file: Path, user_file: Path, base: Path, mistakes: list[str]) -> 
         return {}
     allowed: dict[str, Placed] = {}
     for name, placed in read_settings_file(file).items():
-        if name in _NAMES and name not in _NARROWING or name.split(".")[0] == "models":
+        if name in NAMES and name not in _NARROWING or name.split(".")[0] == "models":
             mistakes.append(
                 f"{placed.place}: a workspace cannot set `{safe_text(name, one_line=True)}`;"
                 f" give it on the command line or in {user_file}"
@@ -257,8 +228,8 @@ _DEFAULTS: dict[str, Any] = {"mode": "ask", "memory": "read"}
 
 
 def _is_narrower(name: str, new: Any, old: Any) -> bool:
-    if name in _CHOICES:
-        order = _CHOICES[name]
+    if name in CHOICES:
+        order = CHOICES[name]
         return order.index(new) > order.index(old)
     return bool(new < old)
 
@@ -267,7 +238,7 @@ def _settings(
     home: Path, workspace: Path, values: Mapping[str, Placed], ignored: list[str]
 ) -> Settings:
     plain = {name: p.value for name, p in values.items() if "." not in name}
-    budget = {n.split(".")[1]: p.value for n, p in values.items() if n in _BUDGET}
+    budget = {n.split(".")[1]: p.value for n, p in values.items() if n in BUDGET}
     models = {n.split(".", 1)[1]: p.value for n, p in values.items() if n.startswith("models.")}
     return Settings(
         home=home,
@@ -278,12 +249,3 @@ def _settings(
         ignored=tuple(ignored),
         **plain,
     )
-
-
-def _shown(value: object) -> str:
-    return safe_text(repr(value), width=60, one_line=True)
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(sorted(known))}"

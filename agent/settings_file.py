@@ -26,6 +26,9 @@ def read_settings_file(path: Path) -> dict[str, Placed]:
         SettingsError: the file is unreadable, too large or no plain YAML mapping.
     """
     try:
+        # A pipe or device would be waited for without end.
+        if path.exists() and not path.is_file():
+            raise SettingsError(f"{path}: is no plain file; settings are one")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:

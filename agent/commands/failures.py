@@ -25,7 +25,11 @@ def explained(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, UsageError):
         return f"usage: {error}", error.exit_code
     if isinstance(error, SettingsError):
-        return f"settings: {error}", error.exit_code
+        lines = str(error).splitlines()
+        if len(lines) > 1:
+            lines.append(f"unavailable: {len(lines)} settings are wrong; the lines above say where")
+            return "\n".join(lines), error.exit_code
+        return f"unavailable: {error}", error.exit_code
     if isinstance(error, AgentError) and error.exit_code != AgentError.exit_code:
         return str(error), error.exit_code
     for kind, status in _MODEL:

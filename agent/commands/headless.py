@@ -18,7 +18,7 @@ from agent.goal import Goal
 from agent.goal_file import load_goal
 from agent.keys import Keys
 from agent.progress import ProgressBar
-from agent.settings import load_settings
+from agent.settings import load_settings, make_home
 from agent.status import STATUSES, Status, exit_code, worst
 from agent.terminal import JsonLines, TerminalView
 
@@ -79,6 +79,7 @@ def run_goals(
                 bar.close()
 
         first = load_settings(workspace=goals[0].workspace, options=options)
+        make_home(first.home)
         agent = Agent(settings=first, listener=listener, interrupt=keys, on_progress=loading)
 
         def work(goal: Goal) -> Outcome:

@@ -17,7 +17,7 @@ from agent.goal_file import goal_from_text
 from agent.keys import Keys
 from agent.progress import ProgressBar
 from agent.runs import RunStore
-from agent.settings import Settings, default_home, load_settings
+from agent.settings import Settings, default_home, load_settings, make_home
 from agent.terminal import JsonLines, TerminalView
 from tools.workspace import Workspace
 
@@ -35,6 +35,7 @@ class Session:
         self.keys = Keys()
         self.view: JsonLines | TerminalView = JsonLines() if json else TerminalView()
         self.settings = load_settings(workspace=workspace, options=options)
+        make_home(self.settings.home)
         self.agent = self._agent(self.settings)
         for line in self.settings.ignored:
             note(line)

@@ -451,6 +451,7 @@ def test_a_model_is_shown_with_the_memory_it_needs(capsys: pytest.CaptureFixture
         (["Do it", "--model", "./nosuch"], "nosuch"),
         (["Do it", "--model", "qwen9"], "there is no model called `qwen9`"),
         (["Do it", "--workspace", "/nosuch"], "the workspace /nosuch does not exist"),
+        (["runs", "show", "nosuch"], "`tuneward runs list` names them"),
     ],
 )
 def test_what_is_not_available_is_one_line_and_exit_3(
@@ -464,6 +465,7 @@ def test_what_is_not_available_is_one_line_and_exit_3(
     assert main(words) == 3
     printed = capsys.readouterr()
     assert printed.out == ""
+    assert _last(printed.err).startswith("unavailable: ")
     assert said in _last(printed.err)
 
 

@@ -1,11 +1,12 @@
 """Tests of agent/settings.py: five layers, their order, and what a workspace may not do."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from agent.errors import SettingsError
-from agent.settings import Settings, load_settings
+from agent.settings import Settings, load_settings, make_home
 from agent.settings_file import write_setting
 
 
@@ -194,6 +195,22 @@ def test_a_link_as_a_workspaces_file_is_refused(
     (tmp_path / "other.yaml").write_text("mode: deny\n")
     (workspace / "tuneward.yaml").symlink_to(tmp_path / "other.yaml")
     assert "is a link" in _mistakes(home, workspace)[0]
+
+
+def test_a_pipe_as_a_settings_file_is_refused_and_not_waited_for(
+    home: Path, workspace: Path
+) -> None:
+    os.mkfifo(workspace / "tuneward.yaml")
+    assert "is no plain file" in _mistakes(home, workspace)[0]
+
+
+@pytest.mark.parametrize("below", ["file/home", "/proc/nosuch/home"])
+def test_a_home_that_cannot_be_made_is_one_line_with_the_way_out(
+    tmp_path: Path, below: str
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="set TUNEWARD_HOME to a folder that can be written"):
+        make_home(tmp_path / below)
 
 
 def test_a_missing_workspace_or_a_file_is_refused(home: Path, tmp_path: Path) -> None:
