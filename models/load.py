@@ -3,7 +3,7 @@
 A name is one of the catalogue (`default`), a hub id (`owner/name` or `owner/name@revision`), a
 folder (`./folder`), a GGUF file, or `openai:MODEL@URL` for a server. What is missing is pulled.
 Nothing in a model may run code: see `untrusted.py`. On a CPU models compute in fp32 while that fits
-(bf16 reads a prompt five times slower on a CPU without bf16 units), on CUDA in bf16.
+(bf16 reads a prompt two to five times slower on a CPU without bf16 units), on CUDA in bf16.
 """
 
 import json
@@ -85,6 +85,8 @@ def load_network(
     progress: Progress | None = None,
 ) -> "TorchNetwork":
     """The network behind `load_chat`, without a chat model around it."""
+    if catalogue.is_known(name) and catalogue.find(name).kind != "chat":
+        raise ModelUnavailable(f"`{name}` makes vectors, it cannot chat; take `default` or another")
     source = locate(name, home, progress)
     device = device or best_device()
     if quant is not None:
@@ -118,12 +120,7 @@ def locate(name: str, home: Path, progress: Progress | None = None) -> Source:
         folder = Path(name).expanduser()
         return Source(folder.resolve().name, folder)
     if "/" not in name:
-        entry = catalogue.find(name)
-        if entry.kind != "chat":
-            raise ModelUnavailable(
-                f"`{name}` makes vectors, it cannot chat; take `default` or another"
-            )
-        return located(entry, home, progress)
+        return located(catalogue.find(name), home, progress)
     try:
         return located(hub_entry(name), home, progress)
     except ConnectionLost as error:
