@@ -60,13 +60,21 @@ class Remembered:
     def __init__(self, world: World) -> None:
         for name in _QUESTIONS:
             setattr(self, name, cache(getattr(world, name)))
+        self._all_files = cache(world.files)
+        self.files = cache(self._files_ending)
+
+    def _files_ending(self, suffixes: Sequence[str] = ()) -> list[str]:
+        """Each kind of file comes out of one listing, since a listing walks all folders."""
+        endings = tuple(suffix.lower() for suffix in suffixes)
+        files = self._all_files()
+        return [path for path in files if path.lower().endswith(endings)] if endings else files
 
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any: ...
 
 
-_QUESTIONS = ("files", "folders", "new_files", "columns", "values", "pages", "skills", "handles")
+_QUESTIONS = ("folders", "new_files", "columns", "values", "pages", "skills", "handles")
 
 
 def ground(schema: Schema, world: World, done: Iterable[Mapping[str, Any]] = ()) -> Schema | None:

@@ -10,6 +10,7 @@ import os
 import stat
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,9 @@ MAX_FILES = 20_000
 """No more files than this are listed."""
 
 Parts = tuple[str, ...]
+
+
+_NAME = attrgetter("name")
 
 
 class Found(NamedTuple):
@@ -155,16 +159,18 @@ def _walk(
 ) -> Iterator[Found]:
     folders = []
     with os.scandir(folder) as entries:
-        listed = sorted((e for e in entries if is_listed(e.name)), key=lambda e: e.name)
+        listed = sorted([e for e in entries if is_listed(e.name)], key=_NAME)
     for entry in listed:
         if entry.is_file(follow_symlinks=False):
             path = prefix + entry.name
             if not stats:
                 yield Found(path, 0, 0)
                 continue
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 facts = os.stat(entry.name, dir_fd=folder, follow_symlinks=False)
-                yield Found(path, facts.st_size, facts.st_mtime_ns)
+            except FileNotFoundError:
+                continue
+            yield Found(path, facts.st_size, facts.st_mtime_ns)
         elif depth < MAX_DEPTH and entry.is_dir(follow_symlinks=False):
             folders.append(entry.name)
     for name in folders:
