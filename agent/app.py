@@ -164,6 +164,7 @@ class Agent(Runnable[Any, RunResult]):
         """Carry out one goal in a run of its own."""
         if not goal.workspace.is_dir():
             raise SettingsError(f"the workspace {goal.workspace} does not exist; make it first")
+        self.interrupt.clear()
         model = self._model(goal.model)
         run = self.runs.new()
         with Journal(self.runs.folder(run) / JOURNAL, run) as journal:
@@ -171,6 +172,7 @@ class Agent(Runnable[Any, RunResult]):
 
     def follow_up(self, run: str, text: str) -> RunResult:
         """A further goal in the same run: the model keeps what it has seen."""
+        self.interrupt.clear()
         with Journal(self.runs.journal(run), run) as journal:
             state = _replayed(run, journal)
             assert state.goal is not None
@@ -185,6 +187,7 @@ class Agent(Runnable[Any, RunResult]):
         Raises:
             UsageError: the run has ended.
         """
+        self.interrupt.clear()
         with Journal(self.runs.journal(run), run) as journal:
             state = _replayed(run, journal)
             if state.goal is None:
@@ -245,7 +248,6 @@ class Agent(Runnable[Any, RunResult]):
         goal = state.goal
         for event in journal.commit():
             self._listener.event(event)
-        self.interrupt.clear()
         loop = Loop(
             state=state,
             journal=journal,

@@ -17,6 +17,7 @@ from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 
+from models.binding import described
 from models.errors import ReplyNotUnderstood
 from prompts.render import render
 
@@ -70,7 +71,8 @@ class Planner:
             seed: every sampled reply is a function of this and the messages.
         """
         self._model: Any = model
-        self._tools = list(tools)
+        # Described once: a run shows the same tools at every step.
+        self._tools = [described(tool) for tool in tools]
         self._thought_chars = thought_chars
         self._seed = seed
         self._prompt = ChatPromptTemplate.from_messages([MessagesPlaceholder("messages")])
@@ -131,15 +133,18 @@ class Planner:
         max_tokens: int,
     ) -> Reply:
         chain = self._prompt | model.bind(max_tokens=max_tokens)
-        whole: Any = None
+        chunks: list[Any] = []
         for chunk in chain.stream({"messages": list(messages)}):
-            # A model that cannot stream gives its one message whole.
             parts = getattr(chunk, "tool_call_chunks", ())
             on_text(chunk.text or "".join(part["args"] or "" for part in parts))
-            whole = chunk if whole is None else whole + chunk
-        if whole is None:
+            chunks.append(chunk)
+        if not chunks:
             raise ReplyNotUnderstood("the model said nothing")
-        message = message_chunk_to_message(whole) if isinstance(whole, AIMessageChunk) else whole
+        message = chunks[0]  # the whole of it, where a model cannot stream
+        if isinstance(message, AIMessageChunk):
+            # All at once: adding them one by one would parse the call anew for each.
+            message = message_chunk_to_message(message + chunks[1:])
+        assert isinstance(message, AIMessage)
         return Reply(message, _usage(message))
 
 

@@ -83,15 +83,13 @@ _NEXT: dict[Status, str] = {
         " and start the goal anew"
     ),
     "internal_error": (
-        "this is a bug in Tuneward; please report it with the output of"
-        " `tuneward runs report {run}`"
+        "this is a bug in Tuneward; please report it with the output of `tuneward runs show {run}`"
     ),
     "repeat": "the model repeated itself; `tuneward runs show {run}` shows the call,"
     " a larger model (--model) or a more precise goal helps",
     "no_progress": "nothing changed for several steps; split the goal or try a larger model"
     " (--model), then start it anew",
-    "invalid_output": "the model gave no legal call; try another model (--model)"
-    " or `tuneward calibrate`",
+    "invalid_output": "the model gave no legal call; try another model (--model)",
     "budget_steps": "the step budget is used up; raise budget.steps, or look at what is missing"
     " with `tuneward runs show {run}`",
     "budget_seconds": "the time budget is used up; raise budget.seconds, or look at what is"

@@ -146,15 +146,13 @@ def run_goals(agent: Agent, recorder: Recorder, files: Sequence[Path]) -> Iterat
         yield recorder.outcome
 
 
-def report(name: str, outcomes: Sequence[Outcome], *, verbose: bool) -> None:
+def report(name: str, outcomes: Sequence[Outcome]) -> None:
     replies = sum(o.replies for o in outcomes)
     calls = sum(o.valid for o in outcomes)
     print(f"\n{name}: {sum(o.passed for o in outcomes)} of {len(outcomes)} passed")
     print(f"{'goal':24} {'status':18} {'steps':>5} {'seconds':>8}")
     for o in outcomes:
         print(f"{o.goal:24} {o.status:18} {o.valid:5} {o.seconds:8.1f}")
-        if verbose:
-            print("\n".join(f"      {line}" for line in o.calls))
     refused = sum(o.refused for o in outcomes)
     print(f"valid {calls}/{replies}, refused {refused}/{calls}")
 
@@ -180,8 +178,13 @@ def main() -> None:
             plan=options.plan,
             thought_chars=options.thought,
         )
-        outcomes = list(run_goals(agent, recorder, files))
-        report(name, outcomes, verbose=options.verbose)
+        outcomes = []
+        for outcome in run_goals(agent, recorder, files):
+            outcomes.append(outcome)
+            print(f"  {outcome.goal}: {outcome.status}, {outcome.seconds:.0f} s", flush=True)
+            if options.verbose:
+                print("\n".join(f"      {line}" for line in outcome.calls), flush=True)
+        report(name, outcomes)
     passed = []
     for seed in range(options.control):
         recorder = Recorder()
@@ -190,7 +193,7 @@ def main() -> None:
             outcomes = list(run_goals(agent, recorder, files))
         passed.append(sum(o.passed for o in outcomes))
         if seed == 0:
-            report("random control, seed 0", outcomes, verbose=options.verbose)
+            report("random control, seed 0", outcomes)
     if passed:
         mean = sum(passed) / len(passed)
         print(f"\nrandom control: {mean:.2f} of {len(files)} passed on average, {passed}")

@@ -2,7 +2,7 @@
 
 ModelError
 ├── ModelUnavailable    the person: not installed, broken, wrong hash (exit code 3)
-│   ├── ConnectionLost  the person, after our own retries: the index, hub or endpoint was not reached
+│   ├── ConnectionLost  the person, after our own retries: index, hub or endpoint not reached
 │   └── DiskFull        the person: no room for the model's files (status `disk_full`)
 ├── OutOfMemory         the person: a smaller model, 4-bit, fewer tokens (exit code 3, status `oom`)
 ├── DeviceLost          the person: the GPU went away (exit code 3, status `device_lost`)

@@ -20,7 +20,7 @@ from tests.agent.stage import Stage, call
 from tests.long_list import sample
 from tools.toolbox import Toolbox
 
-STEPS = [
+STEPS: list[dict[str, Any]] = [
     call("write_file", path="out/a.txt", text="first"),
     call("append_file", path="log.txt", text="one"),
     call("write_file", path="out/b.txt", text="second"),
@@ -36,12 +36,12 @@ Point = Callable[[], None]
 
 def next_step(request: Request) -> dict[str, Any]:
     """The script as a function of what the model sees: as many results, as many steps done."""
-    messages = request.note.messages  # type: ignore[attr-defined]  # chat's note on the request
-    done = sum(m.type == "tool" for m in messages)
+    note: Any = request.note  # what the chat model passes along
+    done = sum(message.type == "tool" for message in note.messages)
     return STEPS[done]
 
 
-def in_child(work: Callable[[], None]) -> int | None:
+def in_child(work: Callable[[], object]) -> int | None:
     """Run in a forked process; its exit code, or None where it was killed."""
     pid = os.fork()
     if pid == 0:
@@ -85,8 +85,12 @@ def with_points(point: Point) -> None:
         point()
         return text
 
-    Journal.commit = commit_between_points  # type: ignore[method-assign]
-    Toolbox.call = call_between_points  # type: ignore[method-assign]
+    replaced: list[tuple[Any, str, Any]] = [
+        (Journal, "commit", commit_between_points),
+        (Toolbox, "call", call_between_points),
+    ]
+    for owner, name, function in replaced:
+        setattr(owner, name, function)
 
 
 def start(stage: Stage, number: int) -> int | None:
@@ -98,7 +102,7 @@ def start(stage: Stage, number: int) -> int | None:
 
 
 def anew(stage: Stage) -> int | None:
-    return in_child(lambda: stage.agent(next_step).invoke(stage.goal()) and None)
+    return in_child(lambda: stage.agent(next_step).invoke(stage.goal()))
 
 
 def state_of(stage: Stage) -> dict[str, str]:
@@ -107,7 +111,7 @@ def state_of(stage: Stage) -> dict[str, str]:
 
 def resume(stage: Stage, run: str) -> str:
     """Resume in a child; the status that the run then has."""
-    code = in_child(lambda: stage.agent(next_step).resume(run) and None)
+    code = in_child(lambda: stage.agent(next_step).resume(run))
     assert code == 0
     return stage.agent([]).runs.summary(run).status
 
