@@ -1,7 +1,7 @@
 """A transformers tokenizer behind the `Tokenizer` protocol."""
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from models.errors import ModelUnavailable
@@ -16,6 +16,12 @@ ENDS = (
 """Ends of a turn and of a text in common formats; some models' settings forget one of them."""
 
 
+KEPT_TEXTS = 512
+"""The ids of so many texts are remembered, those used last."""
+KEPT_CHARACTERS = 50_000
+"""A longer text is encoded anew each time."""
+
+
 class HubTokenizer:
     """Text to ids and back for one model of the transformers library."""
 
@@ -26,6 +32,8 @@ class HubTokenizer:
         added = tokenizer.get_added_vocab()
         ends = {*end_ids, tokenizer.eos_token_id, *(added.get(token) for token in ENDS)}
         self.end_ids = frozenset(int(i) for i in ends if i is not None)
+        # A run asks for the same pieces of its prompt at every step, and they only get more.
+        self._remembered = lru_cache(KEPT_TEXTS)(self._encode)
 
     @property
     def chat_template(self) -> str | None:
@@ -50,6 +58,10 @@ class HubTokenizer:
 
     def encode(self, text: str, *, special: bool = True) -> list[int]:
         """The ids of the text, nothing added."""
+        encode = self._remembered if len(text) <= KEPT_CHARACTERS else self._encode
+        return list(encode(text, special))
+
+    def _encode(self, text: str, special: bool) -> Sequence[int]:
         ids: list[int] = self.hub.encode(
             text, add_special_tokens=False, split_special_tokens=not special, verbose=False
         )

@@ -1,4 +1,7 @@
-"""A reply as an iterator: the engine works in a thread of its own and hands over each piece."""
+"""A reply as an iterator: the engine works in a thread of its own and hands over each piece.
+
+A reader that is slower than the engine gets all that has come since in one piece.
+"""
 
 import contextvars
 import queue
@@ -30,12 +33,29 @@ def streamed(engine: Engine, request: Request, cancel: Cancel | None) -> Iterato
     thread.start()
     try:
         while True:
-            item = items.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-            if isinstance(item, Reply):
+            piece, last = _next(items)
+            if piece:
+                yield piece
+            if isinstance(last, BaseException):
+                raise last
+            if last is not None:
+                yield last
                 return
     finally:
         left.set()
         thread.join()
+
+
+def _next(
+    items: "queue.SimpleQueue[str | Reply | BaseException]",
+) -> tuple[str, Reply | BaseException | None]:
+    """Waits for a piece; all text that is there, and how it ended where it has."""
+    pieces: list[str] = []
+    item = items.get()
+    while isinstance(item, str):
+        pieces.append(item)
+        try:
+            item = items.get_nowait()
+        except queue.Empty:
+            return "".join(pieces), None
+    return "".join(pieces), item

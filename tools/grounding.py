@@ -7,7 +7,6 @@ A call that was already made in this state of the workspace is taken out where e
 an enum.
 """
 
-import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -85,7 +84,7 @@ def ground(schema: Schema, world: World, done: Iterable[Mapping[str, Any]] = ())
         world: what exists.
         done: arguments of calls already made in this state, to be taken out.
     """
-    plain = {**copy.deepcopy(schema), "additionalProperties": False}
+    plain = {**schema, "additionalProperties": False}
     properties: dict[str, Schema] = plain.get("properties", {})
     alternatives: list[Schema] = [plain]
     for name in list(properties):

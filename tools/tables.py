@@ -1,6 +1,7 @@
 """The tables of a workspace: columns, rows, values and the data frame, read once and kept."""
 
 from collections import OrderedDict
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -17,12 +18,20 @@ Stamp = tuple[int, int, int]
 """`Workspace.stamp`: a file with the same one is unchanged."""
 
 
+@dataclass
+class _Kept:
+    stamp: Stamp
+    frame: pl.DataFrame
+    values: dict[tuple[str, int], list[str] | None] = field(default_factory=dict)
+    """What was asked about columns: before every call the same is asked again."""
+
+
 class Tables:
     """Reads CSV, TSV, JSONL and Parquet files; a file that changed is read again."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._kept: OrderedDict[str, tuple[Stamp, pl.DataFrame]] = OrderedDict()
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
     def columns(self, path: str) -> list[str]:
         return self.frame(path).columns
@@ -32,12 +41,12 @@ class Tables:
 
     def values(self, path: str, column: str, limit: int = 1000) -> list[str] | None:
         """The column's distinct values, as text and in order; None where more than `limit`."""
-        frame = self.frame(path)
-        if column not in frame.columns:
+        table = self._table(path)
+        if column not in table.frame.columns:
             return []
-        series = frame[column]
-        distinct = text_of(series.filter(~is_empty(series))).unique(maintain_order=True)
-        return distinct.to_list() if len(distinct) <= limit else None
+        if (column, limit) not in table.values:
+            table.values[column, limit] = _distinct(table.frame[column], limit)
+        return table.values[column, limit]
 
     def frame(self, path: str) -> pl.DataFrame:
         """The whole table.
@@ -46,21 +55,28 @@ class Tables:
             TableError: the file is no table, or a broken one.
             WorkspaceError: there is no such file.
         """
+        return self._table(path).frame
+
+    def _table(self, path: str) -> _Kept:
         stamp = self._workspace.stamp(path)
         kept = self._kept.get(path)
-        if kept is not None and kept[0] == stamp:
-            self._kept.move_to_end(path)
-            return kept[1]
-        data = self._workspace.read_bytes(path, limit=FILE_LIMIT)
-        frame = parse_table(path, data)
-        self._keep(path, stamp, frame)
-        return frame
+        if kept is None or kept.stamp != stamp:
+            data = self._workspace.read_bytes(path, limit=FILE_LIMIT)
+            kept = self._keep(path, _Kept(stamp, parse_table(path, data)))
+        self._kept.move_to_end(path)
+        return kept
 
-    def _keep(self, path: str, stamp: Stamp, frame: pl.DataFrame) -> None:
-        self._kept[path] = (stamp, frame)
+    def _keep(self, path: str, table: _Kept) -> _Kept:
+        self._kept[path] = table
         self._kept.move_to_end(path)
         while len(self._kept) > 1 and self._size() > KEEP_LIMIT:
             self._kept.popitem(last=False)
+        return table
 
     def _size(self) -> float:
-        return sum(frame.estimated_size() for _, frame in self._kept.values())
+        return sum(kept.frame.estimated_size() for kept in self._kept.values())
+
+
+def _distinct(series: pl.Series, limit: int) -> list[str] | None:
+    distinct = text_of(series.filter(~is_empty(series))).unique(maintain_order=True)
+    return distinct.to_list() if len(distinct) <= limit else None
