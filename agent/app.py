@@ -248,15 +248,16 @@ class Agent(Runnable[Any, RunResult]):
         goal = state.goal
         for event in journal.commit():
             self._listener.event(event)
+        planner = Planner(
+            model,
+            parts.toolbox.tools,
+            thought_chars=state.options["thought_chars"],
+            seed=SEED,
+        )
         loop = Loop(
             state=state,
             journal=journal,
-            planner=Planner(
-                model,
-                parts.toolbox.tools,
-                thought_chars=state.options["thought_chars"],
-                seed=SEED,
-            ),
+            planner=planner,
             toolbox=parts.toolbox,
             workspace=parts.workspace,
             permissions=Permissions(
@@ -267,9 +268,7 @@ class Agent(Runnable[Any, RunResult]):
             approver=self._approver,
             listener=self._listener,
             interrupt=self.interrupt,
-            count=lambda messages: model.get_num_tokens_from_messages(
-                list(messages), tools=parts.toolbox.tools
-            ),
+            count=planner.count,
             count_text=model.get_num_tokens,
             window=getattr(model, "window", 8_192),
         )

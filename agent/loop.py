@@ -336,8 +336,7 @@ class Loop:
 
     def _verify(self) -> Status | None:
         """After a step that changed something: does everything hold already?"""
-        last = self.state.calls[-1]
-        changed = self._workspace.state() != last.before
+        changed = self.state.calls[-1].changed
         done = False
         if changed and self.goal.success and self.goal.stop == "checks":
             results = self._evaluate("success", None)

@@ -77,6 +77,10 @@ class Planner:
         self._seed = seed
         self._prompt = ChatPromptTemplate.from_messages([MessagesPlaceholder("messages")])
 
+    def count(self, messages: Sequence[BaseMessage]) -> int:
+        """How many tokens the model reads when it is given these messages and the tools."""
+        return int(self._model.get_num_tokens_from_messages(list(messages), tools=self._tools))
+
     def plan(
         self, messages: Sequence[BaseMessage], ask: str, *, cancel: Cancel, on_text: OnText
     ) -> tuple[list[str], Reply]:

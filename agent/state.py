@@ -32,6 +32,8 @@ class PastCall:
     before: str
     ok: bool = False
     result_digest: str = ""
+    changed: bool = False
+    """The workspace is not what it was before the call."""
     progressed: bool = False
 
 
@@ -165,6 +167,7 @@ class RunState:
                 called.get("before", ""),
                 data["ok"],
                 digest,
+                changed,
                 progressed,
             )
         )
