@@ -214,7 +214,8 @@ class Agent(Runnable[Any, RunResult]):
             ("user", render("follow_up" if follow_up else "goal", goal=goal.goal, overview=files))
         ]
         if not follow_up:
-            messages.insert(0, ("system", render("agent")))
+            system = render("agent") + (f" {render('thought')}" if thought else "")
+            messages.insert(0, ("system", system))
         options = {
             "model": self.settings.model if self._given is None else "given",
             "mode": self.settings.mode,

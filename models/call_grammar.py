@@ -13,6 +13,10 @@ from models.network import Tokenizer
 from models.schemas import Schema, enforced
 
 
+SHORTEST_THOUGHT = 4
+"""Characters; below that a model has only cleared its throat."""
+
+
 def call_grammar(
     schemas: Mapping[str, Schema],
     dialect: Dialect,
@@ -54,17 +58,19 @@ def _start(
 ) -> tuple[str, list[str]]:
     if text_instead and "<[" in opener:
         # A special token cannot occur in text, so it alone says where the call begins.
-        return f"TEXT | TEXT? {opener[opener.index('<['):]} call", ["TEXT: /(?s:.+)/"]
+        return f"TEXT | TEXT? {opener[opener.index('<[') :]} call", ["TEXT: /(?s:.+)/"]
     if text_instead:
         # Text may hold the opener's beginning, so it is text until the whole opener has been read.
         head = f"head[suffix={_quoted(dialect.opener)}]: /(?s:.*)/"
         return "text | head call", ["text: /(?s:.+)/", head]
     if thought_chars:
-        # A thought that began like a call would tempt the model to write the call twice.
-        first = r"[^\s{\[<]"
+        # A thought that began like a call would tempt the model to write the call twice, and
+        # models of code begin one with a fence.
+        first = r"[^\s{\[<`]"
+        shortest = min(SHORTEST_THOUGHT, thought_chars) - 1
         return (
             f'THOUGHT "\\n" {opener} call',
-            [f"THOUGHT: /{first}[^\\n]{{0,{thought_chars - 1}}}/"],
+            [f"THOUGHT: /{first}[^\\n]{{{shortest},{thought_chars - 1}}}/"],
         )
     return f"{opener} call", []
 
