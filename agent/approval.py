@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 
 import yaml
 
+from agent.interrupt import waiting_for_a_person
 from agent.safe_text import safe_text
 from memory import durable
 
@@ -171,4 +172,5 @@ def _from_terminal(prompt: str, start: str) -> str:
     except (ImportError, OSError, termios.error):
         pass
     session: PromptSession[str] = PromptSession(output=create_output(sys.stderr))
-    return session.prompt(prompt, default=start)
+    with waiting_for_a_person():
+        return session.prompt(prompt, default=start)

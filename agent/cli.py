@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -16,7 +17,9 @@ from typer.core import TyperGroup
 
 from agent.commands import doctor, goal, goal_files, model, runs, tools
 from agent.commands.output import INTERNAL_ERROR, last_line
+from agent.interrupt import SIGNALS, stop_at_once
 
+INTERRUPTED = 130
 HELP_OPTIONS = ("--help", "-h")
 LATER = ("calibrate", "jobs", "memory", "practice", "skills", "tune")
 """Words that are no goals although this version has no such command yet."""
@@ -74,10 +77,7 @@ doctor.register(app)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every expected failure is one clear line."""
     _stop_on_signals()
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal that knows only ASCII shows \u8868 instead of failing.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    _make_streams_safe()
     command = typer.main.get_command(app)
     args = sys.argv[1:] if arguments is None else list(arguments)
     try:
@@ -90,10 +90,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader went away (`tuneward runs list | head`); what is still buffered has no reader.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 130
+        return INTERRUPTED
     except KeyboardInterrupt:
         last_line("interrupted: nothing is left half-done; give the command again to start over")
-        return 130
+        return INTERRUPTED
     except Exception as error:  # the last door: names the outcome, hides no bug
         return _failed(error)
 
@@ -121,7 +121,17 @@ def _failed(error: Exception) -> int:
 
 def _stop_on_signals() -> None:
     """SIGTERM and SIGHUP stop a run as Ctrl-C does; an ignored signal (nohup) stays ignored."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name)
+    for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, stop_at_once)
+
+
+def _make_streams_safe() -> None:
+    """Output that cannot be shown is no failure: a closed stream, a terminal that is ASCII only."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            # This takes the free number 0, 1 or 2 as well, so no file of ours becomes an output.
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 # open to the end
+        elif mode == "w" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from agent.check_specs import Check
 from agent.errors import GoalError
@@ -75,11 +76,27 @@ def goal_from_text(text: str, workspace: Path, checks: Sequence[str] = ()) -> Go
         goal = Goal(goal=text, workspace=folder, success=entries)
     except ValidationError as error:
         for detail in error.errors():
-            problems.add((1, 1), f"the goal {detail['msg']}")
+            problems.add((1, 1), _about_the_text(detail))
         raise problems.error() from None
     if problems.found:
         raise problems.error()
     return goal
+
+
+def _about_the_text(detail: ErrorDetails) -> str:
+    """What is wrong with a typed goal, in plain words."""
+    match detail["type"]:
+        case "string_too_long":
+            most = detail["ctx"]["max_length"]
+            return (
+                f"the goal is longer than {most} characters; put the details into a file of the"
+                " workspace and name it in the goal"
+            )
+        case "string_unicode":
+            return "the goal holds bytes that are no UTF-8 text; type them as characters"
+        case "string_too_short":
+            return "the goal is empty; say what is wanted in a sentence"
+    return str(detail.get("ctx", {}).get("what", detail["msg"]))
 
 
 def goal_from_mapping(data: Mapping[str, Any], workspace: Path) -> Goal:

@@ -1,9 +1,45 @@
 """The wish to stop, set from a signal handler or a key and looked at by everything that waits."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that mean it."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP: not this step but the whole command is to end."""
+
+
+def stop_at_once(number: int, frame: FrameType | None) -> None:
+    """Handle a signal where nothing has to be brought to an end first."""
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+
+@contextmanager
+def waiting_for_a_person() -> Iterator[None]:
+    """Let every signal end the wait for a line; whoever watched the signals hears of it first."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        earlier = before[number]
+        if callable(earlier):
+            earlier(number, frame)
+        stop_at_once(number, frame)
+
+    before: dict[int, object] = {
+        number: signal.getsignal(number)
+        for number in SIGNALS
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]  # what getsignal gave
 
 
 class Interrupt:

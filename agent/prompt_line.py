@@ -6,6 +6,7 @@ stops the step and comes back here; Ctrl-C twice, or at the empty prompt twice, 
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
@@ -13,10 +14,12 @@ from agent.app import Agent, RunResult
 from agent.check_line import check_line, parse_check
 from agent.errors import AgentError, GoalError
 from agent.goal import Goal
+from agent.interrupt import Terminated, waiting_for_a_person
 from agent.keys import Keys
 from agent.runs import RunStore
 from agent.safe_text import safe_text
 from agent.settings import Mode, Settings
+from agent.status import exit_code
 from models.errors import ModelError
 
 ReadLine = Callable[[str, str], str]
@@ -59,6 +62,8 @@ class PromptLine:
         self._last: RunResult | None = None
         self._run: str | None = None
         """The run that the next goal goes on in."""
+        self._stopped = False
+        """The last line was stopped by a key or a signal."""
 
     def talk(self) -> int:
         """Take lines until the person leaves, and return the exit code."""
@@ -72,25 +77,29 @@ class PromptLine:
             except EOFError:
                 show("left; `tuneward runs list` shows the runs")
                 return 0
+            except Terminated:
+                return self._interrupted()
             except KeyboardInterrupt:
                 pressed += 1
                 if pressed > 1:
-                    show("interrupted: left; `tuneward resume last` goes on with the last run")
-                    return 130
+                    return self._interrupted()
                 show("Ctrl-C again leaves")
                 continue
-            pressed = 0
+            pressed, self._stopped = 0, False
             if line in ("/quit", "/exit"):
                 show("left; `tuneward runs list` shows the runs")
                 return 0
             if line:
                 self._take(line)
             if self._session.keys.leave:
-                show("interrupted: left; `tuneward resume last` goes on with the last run")
-                return 130
+                return self._interrupted()
             # A key that stopped a run counts as the first of the two that leave.
-            pressed = self._session.keys.times
+            pressed = int(self._stopped)
             self._session.keys.reset()
+
+    def _interrupted(self) -> int:
+        show("interrupted: left; `tuneward resume last` goes on with the last run")
+        return exit_code("interrupted")
 
     def _take(self, line: str) -> None:
         try:
@@ -98,7 +107,10 @@ class PromptLine:
                 self._command(*line.split(maxsplit=1))
             else:
                 self._goal(line)
+        except Terminated:
+            raise
         except KeyboardInterrupt:
+            self._stopped = True
             show("stopped")
         except (AgentError, ModelError) as error:
             show(f"{type(error).__name__}: {error}")
@@ -120,6 +132,7 @@ class PromptLine:
 
     def _done(self, result: RunResult) -> None:
         self._last, self._run = result, result.run
+        self._stopped = result.status == "interrupted"
         if result.answer is not None:
             sys.stdout.flush()
             print(safe_text(result.answer), flush=True)
@@ -187,6 +200,8 @@ def review_checks(goal: Goal, read_line: ReadLine | None = None) -> Goal | None:
                 show(f"  {number}. {check_line(check)}")
         try:
             line = read("Enter starts, `e 1` edits, `d 1` drops, `q` does not start: ", "").strip()
+        except Terminated:
+            raise
         except (EOFError, KeyboardInterrupt):
             return None
         if not line:
@@ -206,13 +221,16 @@ def review_checks(goal: Goal, read_line: ReadLine | None = None) -> Goal | None:
             checks[index] = parse_check(edited, goal.workspace)
         except GoalError as error:
             show(str(error))
+        except Terminated:
+            raise
         except (EOFError, KeyboardInterrupt):
             show("not changed")
 
 
 def show(text: str) -> None:
     """A line for the person, beside the results on stdout."""
-    print(safe_text(text), file=sys.stderr, flush=True)
+    with suppress(OSError):  # a terminal that is gone cannot be told anything
+        print(safe_text(text), file=sys.stderr, flush=True)
 
 
 def _terminal(home: Path | None) -> ReadLine:
@@ -232,4 +250,9 @@ def _terminal(home: Path | None) -> ReadLine:
         complete_while_typing=False,
         output=create_output(sys.stderr),
     )
-    return lambda prompt, start: session.prompt(prompt, default=start)
+
+    def read_line(prompt: str, start: str) -> str:
+        with waiting_for_a_person():
+            return session.prompt(prompt, default=start)
+
+    return read_line

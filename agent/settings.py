@@ -125,8 +125,9 @@ def load_settings(
     Raises:
         SettingsError: a file, variable or value is wrong; one line for each mistake.
     """
+    here = _current_folder()
     home = default_home(environ)
-    folder = _existing_workspace(workspace or Path.cwd())
+    folder = _existing_workspace(workspace or here)
     if folder.is_relative_to(home):
         raise SettingsError(
             f"the workspace {folder} is part of Tuneward's own state, so a run could change its own"
@@ -135,8 +136,8 @@ def load_settings(
     mistakes: list[str] = []
     layers = [
         _checked(read_settings_file(home / USER_FILE), home, mistakes),
-        _checked(_environment(environ, mistakes), Path.cwd(), mistakes),
-        _checked(_command_line(options or {}), Path.cwd(), mistakes),
+        _checked(_environment(environ, mistakes), here, mistakes),
+        _checked(_command_line(options or {}), here, mistakes),
     ]
     narrowing = _narrowing(folder / WORKSPACE_FILE, home / USER_FILE, folder, mistakes)
     if mistakes:
@@ -146,6 +147,15 @@ def load_settings(
     for layer in above:
         values = {**values, **layer}
     return _settings(home, folder, values, ignored)
+
+
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise SettingsError(
+            f"the current folder cannot be used ({error.strerror}); change to one that exists"
+        ) from None
 
 
 def _existing_workspace(folder: Path) -> Path:
