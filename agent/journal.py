@@ -76,7 +76,10 @@ class Journal:
             self._db.execute(_SCHEMA)
             self._db.execute(f"pragma user_version={_VERSION}")
             self._db.execute("commit")
-        self._seq = self._db.execute("select coalesce(max(seq), 0) from events").fetchone()[0]
+        self._seq = self._last()
+
+    def _last(self) -> int:
+        return int(self._db.execute("select coalesce(max(seq), 0) from events").fetchone()[0])
 
     def add(
         self, type: EventType, data: Mapping[str, Any], private: Mapping[str, Any] | None = None
@@ -102,11 +105,13 @@ class Journal:
             self._db.execute("begin immediate")
             self._db.executemany("insert into events values (?, ?, ?, ?, ?)", rows)
             self._db.execute("commit")
-        except sqlite3.Error as error:
+        except BaseException as error:  # a second Ctrl-C may come at any point
             if self._db.in_transaction:
                 self._db.execute("rollback")
-            self._seq -= len(events)
-            raise _translated(error, self.path) from error
+            self._seq = self._last()
+            if isinstance(error, sqlite3.Error):
+                raise _translated(error, self.path) from error
+            raise
         return events
 
     def forget(self) -> None:
