@@ -4,14 +4,17 @@ At a terminal the model's text streams in colour; elsewhere there is one plain l
 that happened. Every word that came from a file or a model passes `safe_text`.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
 
+from agent.errors import Interrupted, LimitReached
 from agent.events import Event
 from agent.safe_text import safe_text
 
@@ -136,6 +139,39 @@ class TerminalView:
             f" {usage.get('generated', 0)} generated, {usage.get('seconds', 0):.1f} s",
             style="dim",
         )
+
+
+class WhileRead:
+    """A `Listener` that stops the run once nobody reads what it shows; the run can be resumed."""
+
+    def __init__(self, inner: "JsonLines | TerminalView") -> None:
+        self._inner = inner
+        self._gone: Interrupted | LimitReached | None = None
+
+    def event(self, event: Event) -> None:
+        """Raises Interrupted where the reader is gone, LimitReached where its disk is full."""
+        if event.type == "run_finished" and self._gone is not None:
+            return
+        self._tell(lambda: self._inner.event(event))
+
+    def text(self, piece: str) -> None:
+        self._tell(lambda: self._inner.text(piece))
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._inner.close()
+
+    def _tell(self, show: Callable[[], None]) -> None:
+        if self._gone is None:
+            try:
+                return show()
+            except OSError as error:
+                why = error.strerror or str(error)
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    self._gone = LimitReached("disk_full", f"the output was not written: {why}")
+                else:
+                    self._gone = Interrupted(f"nobody reads the output any more ({why})")
+        raise self._gone
 
 
 class JsonLines:

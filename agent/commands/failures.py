@@ -1,6 +1,7 @@
 """Failures that a person can act on, as one line and an exit code; all others are bugs."""
 
 import errno
+import os
 
 from agent.errors import AgentError, GoalError, Interrupted, SettingsError, UsageError
 from memory.errors import DiskFull as StoreFull
@@ -14,6 +15,17 @@ _MODEL: tuple[tuple[type[ModelError], str], ...] = (
     (OutOfMemory, "oom"),
     (DeviceLost, "device_lost"),
 )
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_PATH = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.ENOTDIR,
+)
+"""What only the person can mend. A file that is missing is not here: that may be our own bug."""
+LONGEST_SHOWN = 200
 
 
 def explained(error: Exception) -> tuple[str, int] | None:
@@ -38,6 +50,17 @@ def explained(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, StoreError):
         status = "disk_full" if isinstance(error, StoreFull) else "unavailable"
         return f"{status}: {error}", 3
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError):
+        return _of_the_machine(error)
+    return None
+
+
+def _of_the_machine(error: OSError) -> tuple[str, int] | None:
+    if error.errno in _FULL:
         return f"disk_full: {error}; free some disk space and give the command again", 3
+    if error.errno in _PATH and isinstance(error.filename, str | bytes):
+        path = os.fsdecode(error.filename)
+        shown = path if len(path) <= LONGEST_SHOWN else f"{path[:LONGEST_SHOWN]}..."
+        why = f"{shown} cannot be used ({error.strerror})"
+        return f"unavailable: {why}; check the path and whether you may use it", 3
     return None

@@ -20,7 +20,7 @@ from agent.keys import Keys
 from agent.progress import ProgressBar
 from agent.settings import load_settings, make_home
 from agent.status import STATUSES, Status, exit_code, worst
-from agent.terminal import JsonLines, TerminalView
+from agent.terminal import JsonLines, TerminalView, WhileRead
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -40,7 +40,7 @@ class Outcome:
 class OneAtATime:
     """A `Listener` for several threads: whole lines, never two at once."""
 
-    def __init__(self, inner: JsonLines | TerminalView) -> None:
+    def __init__(self, inner: Listener) -> None:
         self._inner = inner
         self._lock = threading.Lock()
 
@@ -67,7 +67,7 @@ def run_goals(
     """
     goals = _loaded(_files(named), sets)
     keys = Keys()
-    view: JsonLines | TerminalView = JsonLines() if json else TerminalView(live=parallel == 1)
+    view = WhileRead(JsonLines() if json else TerminalView(live=parallel == 1))
     listener: Listener = view if parallel == 1 else OneAtATime(view)
     with ProgressBar() as bar:
 

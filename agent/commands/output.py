@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 INTERNAL_ERROR = 5
 
@@ -34,11 +35,12 @@ def note(text: str) -> None:
     """Something to know that is no result."""
     from agent.safe_text import safe_text
 
-    print(safe_text(text), file=sys.stderr)
+    with suppress(OSError):  # nobody can be told; the exit code still says it
+        print(safe_text(text), file=sys.stderr, flush=True)
 
 
 def last_line(text: str) -> None:
     """How it ended and what to do next; nothing is printed after it."""
-    sys.stdout.flush()
+    with suppress(OSError):  # whoever read the results may be gone
+        sys.stdout.flush()
     note(text)
-    sys.stderr.flush()

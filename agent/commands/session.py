@@ -18,7 +18,7 @@ from agent.keys import Keys
 from agent.progress import ProgressBar
 from agent.runs import RunStore
 from agent.settings import Settings, default_home, load_settings, make_home
-from agent.terminal import JsonLines, TerminalView
+from agent.terminal import JsonLines, TerminalView, WhileRead
 from tools.workspace import Workspace
 
 
@@ -33,7 +33,7 @@ class Session:
         self._json = json
         self.at_terminal = not json and sys.stdin.isatty() and sys.stderr.isatty()
         self.keys = Keys()
-        self.view: JsonLines | TerminalView = JsonLines() if json else TerminalView()
+        self.view = WhileRead(JsonLines() if json else TerminalView())
         self.settings = load_settings(workspace=workspace, options=options)
         make_home(self.settings.home)
         self.agent = self._agent(self.settings)
