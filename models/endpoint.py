@@ -1,21 +1,14 @@
-"""One OpenAI-compatible server: asks it, retries lost connections, says clearly what went wrong.
+"""One OpenAI-compatible server: asks it, in whole replies or piece by piece.
 
-An address is `openai:MODEL@URL`, for example `openai:qwen@http://127.0.0.1:8000/v1`. A key is read
-from TUNEWARD_API_KEY; OPENAI_API_KEY goes to api.openai.com only. Covered: connection retries,
-cancellation while the server is silent, cached tokens and reasoning as vLLM and llama.cpp report
-them. Not covered: the Responses API.
+Covered: retries of lost connections, cancellation while the server is silent, cached tokens and
+reasoning as vLLM and llama.cpp report them. Not covered: the Responses API.
 """
 
-import json
-import os
 import queue
-import re
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,55 +21,18 @@ from pydantic import SecretStr
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 from tenacity.wait import wait_base
 
+from models.address import Address
+from models.endpoint_errors import clear_errors, refused_key
 from models.errors import (
     Cancelled,
     ConnectionLost,
-    ContextTooLong,
     ModelError,
     ModelUnavailable,
 )
 from models.request import Cancel
-from models.transport import library_under
 
 ATTEMPTS = 4
 RETRY_WAIT: wait_base = wait_exponential(multiplier=0.5, max=8)
-_TRANSIENT = {408, 409, 425, 429, 502, 503, 504}
-"""HTTP statuses after which another try may help."""
-_transport = library_under(openai.DefaultHttpxClient, "Client")
-_ADDRESS = re.compile(r"openai:(?P<model>.*?)@(?P<url>https?://\S+)")
-_TOO_LONG = re.compile(r"context (length|size|window)|too long|exceed\w* .*(context|tokens)", re.I)
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A model on a server."""
-
-    model: str
-    """Empty: whichever the server offers first."""
-    url: str
-
-    @classmethod
-    def parse(cls, name: str) -> "Address":
-        """Reads `openai:MODEL@URL`."""
-        found = _ADDRESS.fullmatch(name.strip())
-        if found is None:
-            raise ModelUnavailable(
-                f"`{name}` is no endpoint; write openai:MODEL@URL, for example "
-                "openai:qwen3-8b@http://127.0.0.1:8000/v1"
-            )
-        url = found["url"].rstrip("/")
-        if urlsplit(url).username is not None:
-            raise ModelUnavailable(
-                "an endpoint's URL must hold no key; set TUNEWARD_API_KEY instead"
-            )
-        return cls(found["model"], url)
-
-    def key(self) -> str:
-        """The key to send; a placeholder where none is set, as local servers ask for none."""
-        own = os.environ.get("TUNEWARD_API_KEY")
-        if own is None and urlsplit(self.url).hostname == "api.openai.com":
-            own = os.environ.get("OPENAI_API_KEY")
-        return own or "none"
 
 
 class _Client(BaseChatOpenAI):
@@ -148,7 +104,7 @@ class Endpoint:
             return _joined(self.stream(messages, cancel=cancel, **params), self.address.url)
 
         def attempt() -> AIMessage:
-            with self._clear_errors():
+            with clear_errors(self.address):
                 made = self.client._generate(list(messages), **params).generations[0]
                 message = made.message
                 message.response_metadata |= made.generation_info or {}
@@ -165,13 +121,13 @@ class Endpoint:
         asked = cancel or _never
 
         def attempt() -> tuple[Iterator[ChatGenerationChunk], ChatGenerationChunk | None]:
-            with self._clear_errors():
+            with clear_errors(self.address):
                 pieces = self._pieces(messages, params, asked)
                 return pieces, next(pieces, None)
 
         pieces, first = self._retrying(attempt, cancel)
         finished = False
-        with self._clear_errors():
+        with clear_errors(self.address):
             for piece in chain([first] if first is not None else [], pieces):
                 message = piece.message
                 message.response_metadata |= piece.generation_info or {}
@@ -186,11 +142,11 @@ class Endpoint:
         url = f"{root}{path[1:]}" if path.startswith("^") else f"{self.address.url}{path}"
 
         def attempt() -> Any:
-            with self._clear_errors():
+            with clear_errors(self.address):
                 headers = {"Authorization": f"Bearer {self.address.key()}"}
                 reply = self._http.get(url, headers=headers, timeout=30)
                 if reply.status_code in (401, 403):
-                    raise self._refused_key(reply.status_code)
+                    raise refused_key(self.address, reply.status_code)
                 try:
                     return reply.json() if reply.is_success else None
                 except ValueError:
@@ -230,56 +186,6 @@ class Endpoint:
             yield from _until_cancelled(items, cancel)
         finally:
             left.set()
-
-    @contextmanager
-    def _clear_errors(self) -> Iterator[None]:
-        """Turns what the client raises into our errors, each with the way out."""
-        where = self.address.url
-        try:
-            yield
-        except (openai.APIConnectionError, _transport.TransportError) as error:
-            raise ConnectionLost(
-                f"no answer from {where} ({_first_line(error)}); check that the server runs and "
-                "that the URL is right"
-            ) from error
-        except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-            raise self._refused_key(error.status_code) from error
-        except openai.NotFoundError as error:
-            raise ModelUnavailable(
-                f"{where} does not know what was asked ({_first_line(error)}); the URL usually "
-                f"ends in /v1 and the model is called `{self.address.model}` here"
-            ) from error
-        except openai.APIStatusError as error:
-            if error.status_code in _TRANSIENT:
-                raise ConnectionLost(f"{where} could not answer ({_first_line(error)})") from error
-            raise self._refused(error) from error
-        except (
-            openai.APIError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            IndexError,
-        ) as error:
-            raise ModelUnavailable(
-                f"{where} answers, but not as an OpenAI-compatible server does "
-                f"({_first_line(error)}); the URL usually ends in /v1"
-            ) from error
-
-    def _refused_key(self, status: int) -> ModelUnavailable:
-        return ModelUnavailable(
-            f"{self.address.url} refused the key (HTTP {status}); set TUNEWARD_API_KEY to one "
-            "that it takes"
-        )
-
-    def _refused(self, error: openai.APIStatusError) -> ModelError:
-        text = _first_line(error)
-        if _TOO_LONG.search(str(error)):
-            large = sorted(int(n) for n in re.findall(r"\b\d{3,9}\b", text) if int(n) > 255)
-            return ContextTooLong(large[-1], large[0]) if len(large) > 1 else ContextTooLong(0, 0)
-        return ModelError(
-            f"{self.address.url} refused the request (HTTP {error.status_code}): {text}"
-        )
 
 
 def _joined(pieces: Iterator[AIMessageChunk], url: str) -> AIMessage:
@@ -324,19 +230,6 @@ def _sleep(seconds: float, cancel: Cancel | None) -> None:
         if cancel is not None and cancel():
             raise Cancelled("cancelled while waiting for the server")
         time.sleep(min(0.05, rest))
-
-
-def _first_line(error: BaseException) -> str:
-    """What the server or the client said, short enough for one line."""
-    body = getattr(error, "body", None)
-    if isinstance(body, dict):
-        inner = body.get("error", body)
-        said = inner.get("message") if isinstance(inner, dict) else inner
-        text = str(said) if said else json.dumps(body)
-    else:
-        text = str(error) or type(error).__name__
-    line = " ".join(text.split())
-    return line if len(line) <= 200 else line[:197] + "..."
 
 
 def _never() -> bool:

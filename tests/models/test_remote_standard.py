@@ -5,7 +5,8 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from langchain_tests.unit_tests import ChatModelUnitTests
 
-from models.endpoint import Address, Endpoint
+from models.address import Address
+from models.endpoint import Endpoint
 from models.probe import Abilities
 from models.remote import ChatRemote
 
