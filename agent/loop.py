@@ -29,6 +29,7 @@ from agent.status import RESUMABLE, Status, exit_code, next_step
 from memory.errors import DiskFull
 from models.errors import (
     Cancelled,
+    ContextTooLong,
     DeviceLost,
     ModelUnavailable,
     OutOfMemory,
@@ -36,7 +37,7 @@ from models.errors import (
 )
 from prompts.render import render
 from tools.control import ASK_USER, CANNOT, CONTROL, FINISH
-from tools.errors import ToolError, WorkspaceError
+from tools.errors import ToolError, ToolStopped, WorkspaceError
 from tools.toolbox import Toolbox
 from tools.workspace import Workspace
 
@@ -91,6 +92,7 @@ class Loop:
         """Go on until the run ends; the status and everything that led to it are journalled."""
         message = ""
         try:
+            self._commit()  # what was added before: that the run starts, or goes on
             if self.state.resumed_without_progress > CRASHES:
                 raise LimitReached("crash_loop")
             if self.state.open_call is not None:
@@ -111,7 +113,7 @@ class Loop:
             status, message = "oom", str(error)
         except DeviceLost as error:
             status, message = "device_lost", str(error)
-        except (ModelUnavailable, SettingsError) as error:
+        except (ModelUnavailable, ContextTooLong, SettingsError) as error:
             status, message = "unavailable", str(error)
         except BaseException as error:
             self._finish("internal_error", f"{type(error).__name__}: {error}")
@@ -153,7 +155,7 @@ class Loop:
         self._add(
             "planned",
             {"plan": steps, "revision": self.state.plan_revision + 1, "usage": reply.usage},
-            {"ask": ask, "raw": reply.raw, "token_ids": reply.token_ids},
+            {"ask": ask, **reply.generated},
         )
         self._commit()
 
@@ -185,8 +187,7 @@ class Loop:
             "replied",
             {**data, "thought": reply.message.text, "call": call, "text": reply.raw},
             {
-                "raw": reply.raw,
-                "token_ids": reply.token_ids,
+                **reply.generated,
                 "call_id": calls[0]["id"] or f"call_{self.state.step + 1}",
             },
         )
@@ -236,6 +237,9 @@ class Loop:
             )
             ok = True
         except ToolError as error:
+            if isinstance(error, ToolStopped) and self._toolbox.facts(name).effect != "read":
+                # It may still take effect, so its intent stays open: resume knows what to do.
+                raise Interrupted(str(error)) from None
             text, ok = str(error), False
         self._returned(ok, text, seconds=time.monotonic() - started)
         self._look_for_interrupt()
@@ -325,11 +329,7 @@ class Loop:
         self._add(
             "reflected",
             {"step": self.state.step, "text": reply.raw, "usage": reply.usage},
-            {
-                "ask": render("reflect", problem=problem),
-                "raw": reply.raw,
-                "token_ids": reply.token_ids,
-            },
+            {"ask": render("reflect", problem=problem), **reply.generated},
         )
 
     # verify

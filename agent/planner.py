@@ -54,8 +54,14 @@ class Reply:
         return str(self.message.response_metadata.get("raw", self.message.text))
 
     @property
-    def token_ids(self) -> list[int]:
-        return list(self.message.response_metadata.get("token_ids", ()))
+    def generated(self) -> dict[str, Any]:
+        """The reply as it was generated, and by which model: later prompts repeat its tokens."""
+        facts = self.message.response_metadata
+        return {
+            "raw": self.raw,
+            "token_ids": list(facts.get("token_ids", ())),
+            "model_name": facts.get("model_name", ""),
+        }
 
 
 class Planner:

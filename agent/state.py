@@ -205,7 +205,7 @@ class RunState:
 
 def _reply(private: Mapping[str, Any], content: str, calls: list[Any]) -> AIMessage:
     """The model's own turn, with the token ids it was sampled as: the cache matches those."""
-    metadata = {"token_ids": private["token_ids"], "raw": private["raw"]}
+    metadata = {key: private.get(key) for key in ("token_ids", "raw", "model_name")}
     return AIMessage(
         content if calls else private["raw"], tool_calls=calls, response_metadata=metadata
     )

@@ -335,3 +335,16 @@ def test_a_follow_up_goes_on_in_the_same_run(stage: Stage) -> None:
     assert second.run == first.run
     assert second.status == "done"
     assert len(read_journal(agent.runs.journal(first.run), first.run)) > 6
+
+
+def test_the_model_is_given_its_replies_back_as_the_tokens_that_it_generated(stage: Stage) -> None:
+    seen: list[Any] = []
+
+    def finish(request: Any) -> Any:
+        seen.extend(request.note.messages)
+        return FINISH
+
+    stage.play([call("read_file", path="a.txt"), finish])
+    [facts] = [message.response_metadata for message in seen if message.type == "ai"]
+    assert facts["model_name"] == "scripted"
+    assert bytes(facts["token_ids"]).decode() == facts["raw"]
