@@ -4,6 +4,7 @@ ToolError
 ├── ToolRetry    the model: the call was wrong, a corrected one may work
 │   └── WorkspaceError   the path is illegal, leaves the workspace, or is not what the call needs
 └── ToolFailed   the model: the call was fine, the tool could not do it; do not repeat it
+    └── ToolStopped      a person: nobody waits for the tool any more, its outcome is unknown
 """
 
 
@@ -21,3 +22,7 @@ class WorkspaceError(ToolRetry):
 
 class ToolFailed(ToolError):
     """The call was right, but the tool could not do it; repeating it will not help."""
+
+
+class ToolStopped(ToolFailed):
+    """The wait for the tool was broken off; what it was to do may still happen."""

@@ -15,7 +15,7 @@ from langchain_core.tools import BaseTool
 from pydantic import ValidationError
 
 from memory.errors import StoreError
-from tools.errors import ToolError, ToolFailed, ToolRetry
+from tools.errors import ToolError, ToolFailed, ToolRetry, ToolStopped
 
 RESULT_LIMIT = 1_000_000
 """Characters of a result that are kept; the rest is cut and counted."""
@@ -42,7 +42,8 @@ def call(
 
     Raises:
         ToolRetry: the arguments do not fit.
-        ToolFailed: the tool raised, hung or was cancelled.
+        ToolFailed: the tool raised or hung.
+        ToolStopped: it was cancelled; it goes on in its thread until the process ends.
         StoreError: a disk is full or broken, which no other call will mend.
     """
     outcome: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
@@ -62,7 +63,7 @@ def call(
         except queue.Empty:
             waited += _POLL_SECONDS
             if cancelled():
-                raise ToolFailed(f"{tool.name} was stopped by the user") from None
+                raise ToolStopped(f"{tool.name} was stopped by the user") from None
             if waited >= seconds:
                 raise ToolFailed(f"{tool.name} did not answer within {seconds:.0f} s") from None
     if isinstance(result, ToolError | StoreError):
