@@ -37,7 +37,7 @@ Point = Callable[[], None]
 def next_step(request: Request) -> dict[str, Any]:
     """The script as a function of what the model sees: as many results, as many steps done."""
     note: Any = request.note  # what the chat model passes along
-    done = sum(message.type == "tool" for message in note.messages)
+    done: int = sum(message.type == "tool" for message in note.messages)
     return STEPS[done]
 
 

@@ -192,7 +192,7 @@ def test_a_streamed_call_is_the_invoked_call(thought_chars: int) -> None:
     streamed = summed(chunks)
     assert streamed.content == invoked.content
     assert streamed.tool_calls == invoked.tool_calls
-    assert len([c for c in chunks if c.tool_call_chunks]) > 2
+    assert len([c for c in chunks if c.tool_call_chunks]) >= 2
     assert chunks[-1].chunk_position == "last"
     for key in ("token_ids", "raw", "finish_reason", "model_name"):
         assert streamed.response_metadata[key] == invoked.response_metadata[key]
