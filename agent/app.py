@@ -88,6 +88,7 @@ class Agent(Runnable[Any, RunResult]):
         thought_chars: int | None = None,
         interrupt: Interrupt | None = None,
         on_progress: Callable[[str, int, int | None], None] | None = None,
+        on_note: Callable[[str], None] | None = None,
     ) -> None:
         """Nothing is loaded before the first goal.
 
@@ -103,6 +104,7 @@ class Agent(Runnable[Any, RunResult]):
             plan: `off`, `once` or `adaptive`; by the model's size where left out.
             thought_chars: length of the thought before each call; by the model's size likewise.
             on_progress: called with (what, done, total) while a model is fetched.
+            on_note: called with what a person should know: a plug-in that was left out.
 
         Raises:
             SettingsError: a setting is wrong.
@@ -127,6 +129,7 @@ class Agent(Runnable[Any, RunResult]):
         self._plan = plan
         self._thought_chars = thought_chars
         self._on_progress = on_progress
+        self._on_note = on_note or (lambda _: None)
         self._models: dict[str, Any] = {}
         self._given = model if isinstance(model, BaseChatModel) else None
         self._loading = threading.Lock()
@@ -167,8 +170,12 @@ class Agent(Runnable[Any, RunResult]):
         self.interrupt.clear()
         model = self._model(goal.model)
         run = self.runs.new()
-        with Journal(self.runs.folder(run) / JOURNAL, run) as journal:
-            return self._start(RunState(run), journal, goal, model, follow_up=False)
+        try:
+            with Journal(self.runs.folder(run) / JOURNAL, run) as journal:
+                return self._start(RunState(run), journal, goal, model, follow_up=False)
+        except BaseException:
+            self.runs.discard_if_empty(run)
+            raise
 
     def follow_up(self, run: str, text: str) -> RunResult:
         """A further goal in the same run: the model keeps what it has seen."""
@@ -247,8 +254,6 @@ class Agent(Runnable[Any, RunResult]):
     def _go(self, state: RunState, journal: Journal, model: Any, parts: "_Parts") -> RunResult:
         assert state.goal is not None
         goal = state.goal
-        for event in journal.commit():
-            self._listener.event(event)
         planner = Planner(
             model,
             parts.toolbox.tools,
@@ -313,6 +318,9 @@ class Agent(Runnable[Any, RunResult]):
         own = catalogue.built_in(context)
         taken = [tool.name for tool in own] + list(control.CONTROL)
         self.plugins = load_plugins(self._plugin_sources, context, taken=taken)
+        for plugin in self.plugins:
+            if plugin.problem:
+                self._on_note(f"left out: {plugin.source}: {plugin.problem}")
         loaded = [tool for plugin in self.plugins for tool in plugin.tools] + self._own_tools
         wanted = goal.tools if goal.tools is not None else self.settings.tools
         if wanted is None:

@@ -4,9 +4,9 @@ import sys
 from types import TracebackType
 from typing import Self, TextIO
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 
+from agent.console import Console
 from agent.safe_text import safe_text
 
 PLAIN_SHARES = 4

@@ -1,6 +1,7 @@
 """Where runs are kept: one folder each under TUNEWARD_HOME/runs, named by time."""
 
 import secrets
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +36,15 @@ class RunStore:
         run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         self.folder(run).mkdir(parents=True)
         return run
+
+    def discard_if_empty(self, run: str) -> None:
+        """Remove a run that could not begin; one whose journal holds anything stays."""
+        try:
+            begun = bool(self.events(run))
+        except SettingsError:
+            begun = (self.folder(run) / JOURNAL).exists()
+        if not begun:
+            shutil.rmtree(self.folder(run), ignore_errors=True)
 
     def folder(self, run: str) -> Path:
         return self._folder / run

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TextIO
 
-from rich.console import Console
 from rich.text import Text
 
+from agent.console import Console
 from agent.errors import Interrupted, LimitReached
 from agent.events import Event
 from agent.safe_text import safe_text

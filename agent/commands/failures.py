@@ -58,6 +58,8 @@ def explained(error: Exception) -> tuple[str, int] | None:
 def _of_the_machine(error: OSError) -> tuple[str, int] | None:
     if error.errno in _FULL:
         return f"disk_full: {error}; free some disk space and give the command again", 3
+    if error.errno == errno.ENOENT and error.filename is None:
+        return "unavailable: the current folder is gone; change to one that exists", 3
     if error.errno in _PATH and isinstance(error.filename, str | bytes):
         path = os.fsdecode(error.filename)
         shown = path if len(path) <= LONGEST_SHOWN else f"{path[:LONGEST_SHOWN]}..."

@@ -80,7 +80,9 @@ def run_goals(
 
         first = load_settings(workspace=goals[0].workspace, options=options)
         make_home(first.home)
-        agent = Agent(settings=first, listener=listener, interrupt=keys, on_progress=loading)
+        agent = Agent(
+            settings=first, listener=listener, interrupt=keys, on_progress=loading, on_note=note
+        )
 
         def work(goal: Goal) -> Outcome:
             return _carry_out(agent, goal, options, keys)

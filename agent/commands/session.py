@@ -115,6 +115,7 @@ class Session:
             listener=self.view,
             interrupt=self.keys,
             on_progress=self._loading,
+            on_note=note,
         )
 
     def _loading(self, what: str, done: int, total: int | None = None) -> None:
