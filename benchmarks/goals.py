@@ -9,20 +9,19 @@ wrong). The control calls tools at random from the same grammar, with as many st
 
 import argparse
 import json
-import platform
 import random
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
+from machine import heading
 from pydantic import PrivateAttr
 
 from agent.app import Agent
@@ -168,7 +167,7 @@ def main() -> None:
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     files = [f for f in sorted(options.goals.glob("*.yaml")) if (options.only or "") in f.stem]
-    print(f"{date.today()}, {platform.machine()}, {platform.platform()}")
+    print(heading())
     for name in options.model:
         recorder = Recorder()
         agent = Agent(
