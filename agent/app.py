@@ -226,6 +226,7 @@ class Agent(Runnable[Any, RunResult]):
         options = {
             "model": self.settings.model if self._given is None else "given",
             "mode": self.settings.mode,
+            "plugins": list(self._plugin_sources),
             "plan": plan,
             "thought_chars": thought,
             "reserve": _reserve(model),
@@ -311,13 +312,15 @@ class Agent(Runnable[Any, RunResult]):
             state.results,
             mentioned=[p for p in mentioned_files(goal.goal) if not workspace.exists(p)],
         )
-        return _Parts(workspace, world, Toolbox(self._select(goal, context), world))
+        return _Parts(workspace, world, Toolbox(self._select(goal, context, state), world))
 
-    def _select(self, goal: Goal, context: ToolContext) -> list[BaseTool]:
+    def _select(self, goal: Goal, context: ToolContext, state: RunState) -> list[BaseTool]:
         """The tools by the goal's and the settings' lists; without a list, the harmless ones."""
+        # A resumed run has the plug-ins that it began with; the operator named them then.
+        sources = [*state.options.get("plugins", ()), *self._plugin_sources]
         own = catalogue.built_in(context)
         taken = [tool.name for tool in own] + list(control.CONTROL)
-        self.plugins = load_plugins(self._plugin_sources, context, taken=taken)
+        self.plugins = load_plugins(sources, context, taken=taken)
         for plugin in self.plugins:
             if plugin.problem:
                 self._on_note(f"left out: {plugin.source}: {plugin.problem}")
@@ -348,16 +351,17 @@ class Agent(Runnable[Any, RunResult]):
         target = self.settings.target(self.settings.model if name == "default" else name)
         with self._loading:
             if target not in self._models:
-                from models.load import load_chat
+                with self.interrupt.at_once():
+                    from models.load import load_chat
 
-                self._models[target] = load_chat(
-                    target,
-                    self.settings.home,
-                    device=self.settings.device,
-                    dtype=self.settings.dtype,
-                    quant=self.settings.quant,  # type: ignore[arg-type] # load checks the word
-                    progress=self._on_progress,
-                )
+                    self._models[target] = load_chat(
+                        target,
+                        self.settings.home,
+                        device=self.settings.device,
+                        dtype=self.settings.dtype,
+                        quant=self.settings.quant,  # type: ignore[arg-type] # load checks the word
+                        progress=self._on_progress,
+                    )
             return self._models[target]
 
 

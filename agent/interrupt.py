@@ -1,6 +1,7 @@
 """The wish to stop, set from a signal handler or a key and looked at by everything that waits."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -47,9 +48,20 @@ class Interrupt:
 
     def __init__(self) -> None:
         self.requested = False
+        self.immediate = False
+        """Nothing has begun that needs an end of its own: a signal may break off at once."""
 
     def request(self) -> None:
         self.requested = True
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let a signal break off what is done here; only the main thread can be broken off."""
+        self.immediate = threading.current_thread() is threading.main_thread()
+        try:
+            yield
+        finally:
+            self.immediate = False
 
     def clear(self) -> None:
         """Forget the wish, as a run begins."""

@@ -40,7 +40,7 @@ class Keys(Interrupt):
             self.times += 1
             self.last = number
             self.request()
-            if self.times > 1:
+            if self.times > 1 or self.immediate:
                 raise KeyboardInterrupt
 
         before = {

@@ -390,10 +390,10 @@ class Loop:
         """An intent without an outcome: redo it where that is safe, else a person must look."""
         call = self.state.open_call
         assert call is not None
-        facts = self._toolbox.facts(call["tool"])
         if call["tool"] in CONTROL:
             return  # It is still pending and has no effect of its own: it is taken up again.
-        if facts.effect == "read" or facts.idempotent:
+        facts = self._toolbox.facts(call["tool"]) if call["tool"] in self._toolbox else None
+        if facts is not None and (facts.effect == "read" or facts.idempotent):
             self._execute(call["tool"], call["arguments"])
         elif self.state.reviewed:
             self._returned(False, "(interrupted: look whether it happened before you go on)")
