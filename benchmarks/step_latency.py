@@ -74,7 +74,7 @@ STEPS: list[tuple[str, dict[str, Any]]] = [
     ),
     ("preview_table", {"path": "out/returned-with-customers.csv"}),
 ]
-CALLS = ("any", "column_values", "count_rows", "aggregate", "finish")
+CALLS = ("any", "count_rows", "aggregate", "finish")
 
 
 @dataclass
