@@ -107,6 +107,8 @@ class Loop:
             status, message = limit.status, str(limit)
         except (Interrupted, KeyboardInterrupt):
             status = "interrupted"
+        except Cancelled:  # the model stops for either reason; see `_cancel`
+            status = "interrupted" if self._interrupt.requested else "budget_seconds"
         except DiskFull as error:
             status, message = "disk_full", str(error)
         except OutOfMemory as error:
@@ -202,9 +204,6 @@ class Loop:
                 on_text=self._listener.text,
                 attempt=attempt,
             )
-        except Cancelled:
-            self._look_for_interrupt()
-            raise
         except ReplyNotUnderstood as error:
             message = AIMessage("", response_metadata={"raw": error.reply or str(error)})
             reply = Reply(message, {"prompt": 0, "cached": 0, "generated": 0})

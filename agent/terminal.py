@@ -89,7 +89,7 @@ class TerminalView:
             self._line(f"check: {_label(check)}", indent=2)
 
     def _planned(self, data: Mapping[str, Any]) -> None:
-        self._line("plan:" if not data.get("revision") else "new plan:", style="bold")
+        self._line("plan:" if data.get("revision", 1) <= 1 else "new plan:", style="bold")
         for number, item in enumerate(data["plan"], 1):
             self._line(f"{number}. {item}", indent=2)
 

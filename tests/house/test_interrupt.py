@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import termios
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ import pytest
 from agent.journal import Journal
 from tests.agent.scripted_cli import command as scripted
 from tests.house.commands import Commands, Ended, call, contents, finish
+from tests.models.openai_server import Behaviour, serving
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SOON = 10.0
@@ -182,6 +184,26 @@ def test_while_the_model_generates(command: Commands, number: int) -> None:
     )
     assert resumed.code == 0, resumed.stderr
     assert (command.folder / "work" / "late.txt").read_text() == "y"
+
+
+def test_while_a_server_plans(command: Commands) -> None:
+    """A large model writes a plan first, and the reply may never come."""
+    behaviour = Behaviour()
+    with serving(behaviour) as server:
+
+        def interrupt(process: int) -> None:
+            command.until(lambda: "goal: " in command.said)
+            asked = len(server.requests)
+            behaviour.hangs = threading.Event()
+            command.until(lambda: len(server.requests) > asked)
+            os.kill(process, signal.SIGINT)
+
+        ended = command("Do it", "-w", "work", "--model", server.name, meanwhile=interrupt)
+        _is_interrupted(ended)
+        behaviour.hangs = None
+    plan, thought = '{"steps": ["Say so."]}', f"I say so.\n{json.dumps(finish())}"
+    resumed = command("resume", _run_named_in(ended), replies=[plan, thought])
+    assert (resumed.code, resumed.stdout) == (0, "all done\n")
 
 
 # while a tool runs
