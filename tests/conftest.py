@@ -6,6 +6,7 @@ user's cache folder. NOTHING_MAY_SKIP=1 turns a skipped `system` or `weights` te
 """
 
 import os
+import signal
 import socket
 from collections.abc import Generator
 from pathlib import Path
@@ -32,6 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell ignores SIGINT for what it starts in the background, and our children would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--stress"):
         long_list.run_in_full()
         settings.load_profile("stress")
