@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A shell ignores SIGINT for what it starts in the background, and our children would inherit it.
+    # A shell ignores SIGINT for what it starts in the background; our children would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--stress"):
         long_list.run_in_full()
