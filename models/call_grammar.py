@@ -7,11 +7,11 @@ alike stay reachable, since every literal ends in a character that the other lac
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 
 from models.dialect import CALL_ID, Dialect
 from models.network import Tokenizer
 from models.schemas import Schema, enforced
-
 
 SHORTEST_THOUGHT = 4
 """Characters; below that a model has only cleared its throat."""
@@ -95,14 +95,21 @@ def _terminals(text: str, tokenizer: Tokenizer) -> str:
 
 
 def _json(schema: Schema, dialect: Dialect) -> str:
-    items, keys = dialect.separators
+    # Most tools take at this step what they took at the last one.
+    return _guided(json.dumps(schema, ensure_ascii=False, default=repr), dialect.separators)
+
+
+@lru_cache(maxsize=128)
+def _guided(schema: str, separators: tuple[str, str]) -> str:
+    items, keys = separators
     guidance = {
         "item_separator": items,
         "key_separator": keys,
         "whitespace_flexible": False,
         "lenient": True,
     }
-    return "%json " + json.dumps({**enforced(schema), "x-guidance": guidance}, ensure_ascii=False)
+    body = {**enforced(json.loads(schema)), "x-guidance": guidance}
+    return "%json " + json.dumps(body, ensure_ascii=False)
 
 
 def _quoted(text: str) -> str:

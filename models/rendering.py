@@ -31,6 +31,8 @@ class Renderer:
         self._model_name = model_name
         self.dialect: Dialect = find_dialect(tokenizer)
         self._keeps_system = self._reads_system()
+        # A run counts the tokens of a prompt before it asks with it.
+        self._last: tuple[str, tuple[int, ...]] = "", ()
 
     @property
     def stop(self) -> tuple[str, ...]:
@@ -56,7 +58,10 @@ class Renderer:
         turns = turns_of(messages, self._knows_ids)
         if answer_schema is not None:
             turns.append(Turn("user", answer_text(answer_schema)))
-        holes = _Holes(repr((turns, tools)))
+        asked = repr((turns, list(tools)))
+        if asked == self._last[0]:
+            return self._last[1]
+        holes = _Holes(asked)
         ways = [self._native] if self.dialect.native else []
         ways += [self._plain, self._folded] if self._keeps_system else [self._folded]
         refusal = ""
@@ -66,7 +71,9 @@ class Renderer:
             except Exception as error:  # a template may raise anything
                 refusal = f"{type(error).__name__}: {error}"
                 continue
-            return tuple(holes.fill(text, self._tokenizer.encode))
+            ids = tuple(holes.fill(text, self._tokenizer.encode))
+            self._last = asked, ids
+            return ids
         raise ModelError(f"the model's chat template takes this conversation in no form: {refusal}")
 
     def _knows_ids(self, message: AIMessage) -> bool:

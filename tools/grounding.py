@@ -7,7 +7,6 @@ A call that was already made in this state of the workspace is taken out where e
 an enum.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -178,13 +177,13 @@ def _split(
     parts: list[Schema] = []
     if "beside" in facts:
         alternative, parts = _apart(alternative, name, facts["beside"], facts["when"])
-    groups: dict[str, tuple[list[str], list[Any] | None]] = {}
+    groups: dict[tuple[Any, ...] | None, list[str]] = {}
     table = _single(alternative)
     for key in keys:
         choice = _choice(kind, key, table, world)
-        label = json.dumps(choice)
-        groups.setdefault(label, ([], choice))[0].append(key)
-    for members, choice in groups.values():
+        groups.setdefault(None if choice is None else tuple(choice), []).append(key)
+    for found, members in groups.items():
+        choice = None if found is None else list(found)
         part = _replaced(alternative, of, {**alternative["properties"][of], "enum": members})
         if choice is None:
             parts.append(_replaced(part, name, _described(prop, _bounded(TEXT_LIMIT))))

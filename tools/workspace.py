@@ -122,8 +122,11 @@ class Workspace:
 
     def stamp(self, path: str) -> tuple[int, int, int]:
         """(time of change in ns, size, inode): a key for what was computed from the file."""
-        with self.open(path) as file:
-            facts = os.fstat(file.fileno())
+        file = self._open(path)
+        try:
+            facts = os.fstat(file)
+        finally:
+            os.close(file)
         return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
     def digest(self, path: str) -> str | None:
