@@ -67,6 +67,8 @@ class LimitReached(AgentError):
 
     def __init__(self, status: Status, message: str = "") -> None:
         super().__init__(message or status)
+        self.message = message
+        """What led to it, where the status alone does not say so."""
         self.status: Status = status
         self.exit_code = exit_code(status)
 

@@ -29,9 +29,8 @@ from agent.status import RESUMABLE, Status, exit_code, next_step
 from memory.errors import DiskFull
 from models.errors import (
     Cancelled,
-    ContextTooLong,
     DeviceLost,
-    ModelUnavailable,
+    ModelError,
     OutOfMemory,
     ReplyNotUnderstood,
 )
@@ -104,7 +103,7 @@ class Loop:
                 check_limits(self.state, self.goal.budget, self._polls)
                 status = self._step()
         except LimitReached as limit:
-            status, message = limit.status, str(limit)
+            status, message = limit.status, limit.message
         except (Interrupted, KeyboardInterrupt):
             status = "interrupted"
         except Cancelled:  # the model stops for either reason; see `_cancel`
@@ -115,7 +114,7 @@ class Loop:
             status, message = "oom", str(error)
         except DeviceLost as error:
             status, message = "device_lost", str(error)
-        except (ModelUnavailable, ContextTooLong, SettingsError) as error:
+        except (ModelError, SettingsError) as error:
             status, message = "unavailable", str(error)
         except BaseException as error:
             self._finish("internal_error", f"{type(error).__name__}: {error}")

@@ -17,6 +17,7 @@ from agent.console import Console
 from agent.errors import Interrupted, LimitReached
 from agent.events import Event
 from agent.safe_text import safe_text
+from agent.stdout import results
 
 RESULT_LINES = 6
 """Lines of a tool's result that are shown; the journal has the rest."""
@@ -178,7 +179,7 @@ class JsonLines:
     """A `Listener` for programs: each event as one line on stdout."""
 
     def event(self, event: Event) -> None:
-        print(event.to_json(), flush=True)
+        print(event.to_json(), file=results(), flush=True)
 
     def text(self, piece: str) -> None:
         pass

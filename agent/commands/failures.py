@@ -14,6 +14,7 @@ _MODEL: tuple[tuple[type[ModelError], str], ...] = (
     (ModelUnavailable, "unavailable"),
     (OutOfMemory, "oom"),
     (DeviceLost, "device_lost"),
+    (ModelError, "unavailable"),  # last: what is left says what the model or its server did
 )
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _PATH = (

@@ -20,6 +20,7 @@ from agent.keys import Keys
 from agent.progress import ProgressBar
 from agent.settings import load_settings, make_home
 from agent.status import STATUSES, Status, exit_code, worst
+from agent.stdout import only_results
 from agent.terminal import JsonLines, TerminalView, WhileRead
 
 SUFFIXES = (".yaml", ".yml")
@@ -87,7 +88,7 @@ def run_goals(
         def work(goal: Goal) -> Outcome:
             return _carry_out(agent, goal, options, keys)
 
-        with keys.on_signals(), ThreadPoolExecutor(parallel) as pool:
+        with only_results(), keys.on_signals(), ThreadPoolExecutor(parallel) as pool:
             # One goal at a time stays in this thread, where signals arrive.
             outcomes = list(map(work, goals) if parallel == 1 else pool.map(work, goals))
     view.close()

@@ -18,6 +18,7 @@ from agent.keys import Keys
 from agent.progress import ProgressBar
 from agent.runs import RunStore
 from agent.settings import Settings, default_home, load_settings, make_home
+from agent.stdout import only_results
 from agent.terminal import JsonLines, TerminalView, WhileRead
 from tools.workspace import Workspace
 
@@ -85,7 +86,7 @@ class Session:
         """Let the agent work while signals are watched; `work` gets the agent."""
         self.keys.reset()
         try:
-            with self.keys.on_signals():
+            with only_results(), self.keys.on_signals():
                 found: RunResult = work(self.agent)
             return found
         finally:
