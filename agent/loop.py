@@ -7,7 +7,8 @@ its result after it. A process that dies in between leaves an intent without an 
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from langchain_core.messages import AIMessage
@@ -216,7 +217,8 @@ class Loop:
 
     def _observe(self, name: str, arguments: dict[str, Any]) -> None:
         """Put the call through the gate, record the intent, make it, record the outcome."""
-        passage = self._gate.judge(name, arguments)
+        with self._waiting():
+            passage = self._gate.judge(name, arguments)
         self._called(passage.arguments)
         if passage.allowed:
             self._execute(name, passage.arguments)
@@ -289,7 +291,8 @@ class Loop:
     def _ask_user(self, arguments: Mapping[str, Any]) -> None:
         self._commit()
         question = str(arguments["question"])
-        reply = self._approver.reply(question)
+        with self._waiting():
+            reply = self._approver.reply(question)
         if reply is None:
             raise LimitReached("needs_review", f"the model asks: {question}")
         self._called(arguments)
@@ -463,6 +466,15 @@ class Loop:
             return self._workspace.relative(path)
         except WorkspaceError:
             return path  # no path of the workspace: a text, or one that the tool will refuse
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Time in which a person is asked does not count."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._started += time.monotonic() - began
 
     def _elapsed(self) -> float:
         return self._seconds_before + time.monotonic() - self._started

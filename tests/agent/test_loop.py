@@ -1,6 +1,7 @@
 """Runs end as DESIGN says: done, failed, out of budget, stuck, waiting for a person."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +250,22 @@ def test_a_question_is_answered_or_waits_for_review(stage: Stage) -> None:
     person = Person("Berlin")
     assert stage.play([ask, FINISH], approver=person).status == "finished_unchecked"
     assert person.asked == ["Which city?"]
+
+
+def test_waiting_for_a_person_does_not_count(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    hours = [0.0]
+    clock = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + hours[0])
+
+    class Slow(Person):
+        def reply(self, question: str) -> str | None:
+            hours[0] += 3_600
+            return super().reply(question)
+
+    script = [call("ask_user", question="Which city?"), FINISH]
+    result = stage.play(script, stage.goal(budget={"seconds": 600}), approver=Slow("Berlin"))
+    assert result.status == "finished_unchecked"
+    assert result.usage["seconds"] < 600
 
 
 def test_the_answer_has_the_shape_that_the_goal_wants(stage: Stage) -> None:
