@@ -33,6 +33,9 @@ NAME_PART = 40
 # other way round; U+2000 to U+206F are invisible or turn the reading direction.
 _WORD = r"\x00-\x20!-,/:-@\[-\^`{-\x9f\u2000-\u206f\ufeff"
 _PART = rf"[^{_WORD}.\-][^{_WORD}]{{0,{NAME_PART - 1}}}"
+# A file's own name ends after two endings at most, or a small model writes `.json.json.json`.
+_STEM = rf"[^{_WORD}.\-][^{_WORD}.]{{0,{NAME_PART - 1}}}"
+_ENDING = rf"(\.[^{_WORD}.]{{1,10}})"
 
 
 class World(Protocol):
@@ -157,7 +160,8 @@ def _with_values(
 def _new_file(prop: Schema, names: list[str], facts: dict[str, Any]) -> Schema:
     suffixes = tuple(facts.get("suffixes", ()))
     endings = "|".join(s.replace(".", r"\.") for s in suffixes)
-    pattern = rf"^({_PART}/){{0,4}}{_PART}{f'({endings})' if endings else ''}$"
+    last = rf"{_ENDING}?({endings})" if endings else rf"{_ENDING}{{0,2}}"
+    pattern = rf"^({_PART}/){{0,4}}{_STEM}{last}$"
     legal = {"type": "string", "pattern": pattern, "maxLength": NAME_LIMIT}
     named = [n for n in names if n.lower().endswith(suffixes or "")][:ENUM_LIMIT]
     return _described(prop, {"anyOf": [{"enum": named}, legal]} if named else legal)
