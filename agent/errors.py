@@ -49,7 +49,7 @@ class GoalError(UsageError):
     """The goal cannot be used; `problems` holds every mistake found, in the order of the file."""
 
     def __init__(self, problems: Iterable[GoalProblem]) -> None:
-        self.problems = tuple(sorted(set(problems)))
+        self.problems = tuple(sorted(set(problems), key=lambda each: (each.file, each)))
         lines = [str(problem) for problem in self.problems[:MAX_SHOWN]]
         if len(self.problems) > MAX_SHOWN:
             lines.append(f"... and {len(self.problems) - MAX_SHOWN} more mistakes")

@@ -230,6 +230,8 @@ HUB_MODELS = (
     ),
 )
 
+LONGEST_SHOWN = 100
+"""Characters of a name that is no model's."""
 CATALOGUE: Mapping[str, Entry] = {entry.name: entry for entry in (SMOLLM2, MINILM, *HUB_MODELS)}
 
 
@@ -246,8 +248,9 @@ def find(name: str) -> Entry:
     names = [*ALIASES, *CATALOGUE]
     near = get_close_matches(name.lower(), names, n=1)
     hint = f"did you mean `{near[0]}`? " if near else ""
+    shown = name if len(name) <= LONGEST_SHOWN else f"{name[:LONGEST_SHOWN]}..."
     raise ModelUnavailable(
-        f"there is no model called `{name}`; {hint}known: {', '.join(names)}; or give a hub id "
+        f"there is no model called `{shown}`; {hint}known: {', '.join(names)}; or give a hub id "
         "(owner/name), a folder (./folder), a GGUF file, or openai:MODEL@URL"
     )
 

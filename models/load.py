@@ -88,23 +88,28 @@ def load_network(
     if catalogue.is_known(name) and catalogue.find(name).kind != "chat":
         raise ModelUnavailable(f"`{name}` makes vectors, it cannot chat; take `default` or another")
     source = locate(name, home, progress)
+    _check_files(source)  # before torch is imported, so that a wrong path is said at once
     device = device or best_device()
     if quant is not None:
         _check_quant(quant, device)
     if source.is_gguf:
-        if not source.path.is_file():
-            raise ModelUnavailable(f"there is no model file {source.path}; check the path")
         dtype = dtype or best_dtype(device, lambda: count_weights(source.path, home))
         folder, digest = converted(source.path, home, dtype, progress)
     else:
         folder = source.path
-        check_folder(folder)
         dtype = dtype or best_dtype(device, lambda: _weights_in(folder))
         digest = Digests(home / "models").of_weights(folder, progress)
     network = _open(folder, source, digest, device=device, dtype=dtype, quant=quant)
     if not source.is_gguf:
         _check_once(network, source, Digests(home / "models"))
     return network
+
+
+def _check_files(source: Source) -> None:
+    if not source.is_gguf:
+        check_folder(source.path)
+    elif not source.path.is_file():
+        raise ModelUnavailable(f"there is no model file {source.path}; check the path")
 
 
 def locate(name: str, home: Path, progress: Progress | None = None) -> Source:
