@@ -115,7 +115,7 @@ class Loop:
             status, message = "oom", str(error)
         except DeviceLost as error:
             status, message = "device_lost", str(error)
-        except (ModelError, SettingsError) as error:
+        except (ModelError, SettingsError, ToolError) as error:  # ToolError: no workspace any more
             status, message = "unavailable", str(error)
         except BaseException as error:
             self._finish("internal_error", f"{type(error).__name__}: {error}")

@@ -88,7 +88,7 @@ def load_network(
     if catalogue.is_known(name) and catalogue.find(name).kind != "chat":
         raise ModelUnavailable(f"`{name}` makes vectors, it cannot chat; take `default` or another")
     source = locate(name, home, progress)
-    _check_files(source)  # before torch is imported, so that a wrong path is said at once
+    check_files(source)  # before torch is imported, so that a wrong path is said at once
     device = device or best_device()
     if quant is not None:
         _check_quant(quant, device)
@@ -105,7 +105,8 @@ def load_network(
     return network
 
 
-def _check_files(source: Source) -> None:
+def check_files(source: Source) -> None:
+    """Raises ModelUnavailable where the file or folder is missing or no model."""
     if not source.is_gguf:
         check_folder(source.path)
     elif not source.path.is_file():

@@ -65,11 +65,12 @@ def pull(name: Name) -> int:
     from agent.commands.output import result
     from agent.progress import ProgressBar
     from agent.settings import load_settings
-    from models.load import locate
+    from models.load import check_files, locate
 
     settings = load_settings()
     with ProgressBar() as bar:
         source = locate(settings.target(name), settings.home, bar)
+        check_files(source)
     result(str(source.path))
     return 0
 

@@ -125,6 +125,9 @@ CASES = {
     "a model folder without weights": Case(
         (*GOAL, "--model", "./m"), 3, ("m holds no *.safetensors",), {"m/config.json": "{}"}
     ),
+    "a pull of what is not there": Case(
+        ("model", "pull", "./no.gguf"), 3, ("no model file no.gguf",)
+    ),
     "broken weights": Case(
         (*GOAL, "--model", "./m"),
         3,
@@ -502,6 +505,21 @@ def test_a_tool_that_misbehaves_is_an_observation(command: Commands, tool: str) 
     if tool == "hostile":
         shown = command("runs", "show", "last")
         assert shown.stdout == safe_text(shown.stdout)
+
+
+def test_a_workspace_that_is_removed_meanwhile(command: Commands) -> None:
+    (command.folder / "other").mkdir()
+    (command.folder / "tools.py").write_text(
+        "import shutil\nfrom tuneward import tool\n\n@tool(effect='read')\n"
+        "def removes() -> str:\n    'Remove it.'\n    shutil.rmtree('other')\n"
+        "    return 'gone'\n"
+    )
+    words = ("Do it", "-w", "other", "--tools", "tools.py")
+    ended = command(*words, replies=[call("removes"), finish()])
+    assert ended.code == 3, ended.stderr
+    _is_clear(ended, "unavailable: the workspace", "was removed or replaced")
+    (run,) = command.run_ids()
+    assert command("resume", run, replies=[]).code == 3
 
 
 def test_a_tool_file_that_does_not_load_is_named_and_the_run_goes_on(command: Commands) -> None:
