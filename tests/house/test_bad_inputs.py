@@ -571,10 +571,9 @@ def test_a_server_that_breaks_down_in_the_middle(command: Commands) -> None:
 @pytest.mark.parametrize(
     "environ",
     [
-        {"LC_ALL": "C"},
-        {"LC_ALL": "", "LANG": "", "NO_COLOR": "1", "TERM": "dumb"},
+        {"LC_ALL": "C", "NO_COLOR": "1", "TERM": "dumb"},
     ],
-    ids=["C", "none"],
+    ids=["C"],
 )
 def test_a_language_without_utf8_takes_and_gives_the_same_words(
     command: Commands, environ: dict[str, Any]
@@ -592,7 +591,7 @@ def test_a_language_without_utf8_takes_and_gives_the_same_words(
     assert "\x1b" not in ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("closed", [">&-", "<&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", [">&-", "<&- 2>&-"])
 def test_streams_that_are_closed(command: Commands, closed: str) -> None:
     words = _scripted(command, [finish()], *GOAL)
     ended = _really(command, *words, prefix=("sh", "-c", f'exec "$0" "$@" {closed}'))
