@@ -185,7 +185,7 @@ def test_five_thousand_paths_in_three_tools_compile_in_a_moment() -> None:
     started = time.perf_counter()
     grammar = call_grammar(tools, OWN, ByteTokenizer())
     assert accepts(grammar, OWN.call("copy", {"path": paths[-1]}))
-    assert time.perf_counter() - started < 2      # 0.1 s on an idle core
+    assert time.perf_counter() - started < 2  # 0.1 s on an idle core
     assert not accepts(grammar, OWN.call("copy", {"path": paths[-1] + "x"}))
 
 
@@ -202,7 +202,7 @@ def test_forty_tables_of_columns_and_values_compile_in_a_moment() -> None:
     grammar = call_grammar({"filter": grounded}, OWN, ByteTokenizer())
     call = {"path": "t3.csv", "column": "c24", "value": "value 9"}
     assert accepts(grammar, OWN.call("filter", call))
-    assert time.perf_counter() - started < 4      # 0.25 s on an idle core
+    assert time.perf_counter() - started < 4  # 0.25 s on an idle core
 
 
 def test_an_answer_is_json_of_its_schema_and_nothing_else() -> None:

@@ -211,7 +211,7 @@ def test_a_stream_that_is_left_stops_the_model() -> None:
     model = ScriptedModel(["word " * 5_000, "Hello."], max_tokens=25_000)
     stream = model.stream("Hi", cancel=cancel)
     next(stream)
-    stream.close()      # type: ignore[attr-defined]  # it is a generator
+    stream.close()  # type: ignore[attr-defined]  # it is a generator
     assert len(asked) < 20_000
     assert model.invoke("Hi").content == "Hello."
 
@@ -407,4 +407,4 @@ def test_tokens_of_messages_are_those_of_the_prompt() -> None:
 
 def test_an_engine_is_needed() -> None:
     with pytest.raises(ValidationError, match="engine"):
-        ChatLocal()     # type: ignore[call-arg]  # that is the point
+        ChatLocal()  # type: ignore[call-arg]  # that is the point
