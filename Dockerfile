@@ -1,10 +1,9 @@
 # The agent in a container, with exactly the packages of constraints.txt.
 #
 #   docker build -t tuneward .
-#   docker build -t tuneward --build-arg PIP_ARGS="--extra-index-url ADDRESS" .
 #
-# The first takes torch with CUDA, which also runs on a CPU; the second, with the address of the index
-# of CPU builds that PyTorch's installation page names, a smaller one without.
+# This takes torch with CUDA, which also runs on a CPU. For a smaller image without CUDA, give pip the index
+# of CPU builds that PyTorch's installation page names, through --build-arg PIP_ARGS="...".
 FROM python:3.11-slim
 
 ARG PIP_ARGS=""

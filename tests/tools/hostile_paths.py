@@ -19,7 +19,7 @@ _UP = [
 _ABSOLUTE = [
     "/etc/passwd", "/", "//etc/passwd", "/proc/self/root/etc/passwd", "/proc/self/cwd/notes.txt",
     "/proc/self/environ", "/proc/self/fd/0", "/proc/1/root/etc/passwd", "/dev/null", "/dev/zero",
-    "/dev/stdin", "/dev/fd/0", "/sys/kernel/notes", "/root/.ssh/id_rsa", "/tmp",
+    "/dev/stdin", "/dev/fd/0", "/sys/kernel/notes", "/home/user/.ssh/id_rsa", "/tmp",
     "{root}-evil/secret.txt", "{root}/../secret.txt", "{root}/link", "{outside}/secret.txt",
     "{root}/folder-link/secret.txt", "{outside}", "//{root}-evil/secret.txt",
 ]  # fmt: skip
