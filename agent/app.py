@@ -33,6 +33,7 @@ from agent.mentions import mentioned_files
 from agent.permissions import Mode, Permissions, Rules, load_grants
 from agent.planner import Planner
 from agent.reader import ModelReader
+from agent.recorder import Recorder
 from agent.runs import JOURNAL, RunStore
 from agent.settings import Settings
 from agent.state import RunState
@@ -261,9 +262,17 @@ class Agent(Runnable[Any, RunResult]):
             thought_chars=state.options["thought_chars"],
             seed=SEED,
         )
-        loop = Loop(
+        window = getattr(model, "window", 8_192)
+        recorder = Recorder(
             state=state,
             journal=journal,
+            listener=self._listener,
+            workspace=parts.workspace,
+            count_text=model.get_num_tokens,
+            result_tokens=max(window // 8, 100),
+        )
+        loop = Loop(
+            recorder=recorder,
             planner=planner,
             toolbox=parts.toolbox,
             workspace=parts.workspace,
@@ -273,11 +282,8 @@ class Agent(Runnable[Any, RunResult]):
                 goal=_goal_rules(goal),
             ),
             approver=self._approver,
-            listener=self._listener,
             interrupt=self.interrupt,
-            count=planner.count,
-            count_text=model.get_num_tokens,
-            window=getattr(model, "window", 8_192),
+            window=window,
         )
         status = loop.run()
         return RunResult(

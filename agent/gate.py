@@ -11,7 +11,7 @@ from agent.events import EventType
 from agent.permissions import Permissions, changed, grant_line, may_only_look, touched
 from tools.toolbox import Toolbox
 
-Record = Callable[[EventType, dict[str, Any]], None]
+Record = Callable[[EventType, Mapping[str, Any]], None]
 """Journals an event at once: what was asked is on record before anybody answers."""
 
 

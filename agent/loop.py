@@ -7,25 +7,22 @@ its result after it. A process that dies in between leaves an intent without an 
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.messages import AIMessage
 
 from agent.approval import Approver
 from agent.checks import CheckResult, Evidence, evaluate
-from agent.context import CountTokens, shorten, to_drop
+from agent.context import to_drop
 from agent.errors import Interrupted, LimitReached, SettingsError
-from agent.events import EventType, Listener
 from agent.gate import Gate
 from agent.goal import Goal
 from agent.interrupt import Interrupt
-from agent.journal import Journal
 from agent.limits import NO_PROGRESS, check_limits
 from agent.permissions import Permissions
 from agent.planner import Planner, Reply
-from agent.state import RunState
+from agent.recorder import Recorder
 from agent.status import RESUMABLE, Status, exit_code, next_step
 from memory.errors import DiskFull
 from models.errors import (
@@ -54,35 +51,27 @@ class Loop:
     def __init__(
         self,
         *,
-        state: RunState,
-        journal: Journal,
+        recorder: Recorder,
         planner: Planner,
         toolbox: Toolbox,
         workspace: Workspace,
         permissions: Permissions,
         approver: Approver,
-        listener: Listener,
         interrupt: Interrupt,
-        count: CountTokens,
-        count_text: Callable[[str], int],
         window: int,
     ) -> None:
-        assert state.goal is not None
-        self.state = state
-        self.goal: Goal = state.goal
-        self._journal = journal
+        assert recorder.state.goal is not None
+        self.state = recorder.state
+        self.goal: Goal = recorder.state.goal
+        self._record = recorder
         self._planner = planner
         self._toolbox = toolbox
         self._workspace = workspace
-        self._gate = Gate(permissions, toolbox, approver, self._record, self._spelled)
+        self._gate = Gate(permissions, toolbox, approver, recorder.at_once, self._spelled)
         self._approver = approver
-        self._listener = listener
+        self._listen = recorder.listener.text
         self._interrupt = interrupt
-        self._count = count
-        self._count_text = count_text
         self._window = window
-        self._started = time.monotonic()
-        self._seconds_before = state.usage.seconds
         self._answer: str | None = None
         self.advice = ""
         polls = {name for name in toolbox.names if toolbox.facts(name).polls}
@@ -92,7 +81,7 @@ class Loop:
         """Go on until the run ends; the status and everything that led to it are journalled."""
         message = ""
         try:
-            self._commit()  # what was added before: that the run starts, or goes on
+            self._record.commit()  # what was added before: that the run starts, or goes on
             if self.state.resumed_without_progress > CRASHES:
                 raise LimitReached("crash_loop")
             if self.state.open_call is not None:
@@ -133,7 +122,7 @@ class Loop:
             return self._finish_called(arguments)
         if name == CANNOT:
             self._called(arguments)
-            self._returned(True, "(the run ends)")
+            self._record.returned(True, "(the run ends)")
             self._answer = str(arguments["reason"])
             return "failed"
         if name == ASK_USER:
@@ -149,17 +138,17 @@ class Loop:
         ask = render(prompt)
         try:
             steps, reply = self._planner.plan(
-                self.state.messages, ask, cancel=self._cancel, on_text=self._listener.text
+                self.state.messages, ask, cancel=self._cancel, on_text=self._listen
             )
         except ReplyNotUnderstood:
             return  # A model that cannot write a plan can still act.
         self._look_for_interrupt()
-        self._add(
+        self._record.add(
             "planned",
             {"plan": steps, "revision": self.state.plan_revision + 1, "usage": reply.usage},
             {"ask": ask, **reply.generated},
         )
-        self._commit()
+        self._record.commit()
 
     # act
 
@@ -179,13 +168,13 @@ class Loop:
             reason = _why_invalid(reply)
             message = render("invalid_reply", reason=reason)
             text = reply.raw[:2_000]
-            self._add(
+            self._record.add(
                 "replied", {**data, "thought": "", "call": None, "text": text}, {"message": message}
             )
-            self._commit()
+            self._record.commit()
             return None
         call = {"name": calls[0]["name"], "arguments": calls[0]["args"]}
-        self._add(
+        self._record.add(
             "replied",
             {**data, "thought": reply.message.text, "call": call, "text": reply.raw},
             {
@@ -201,7 +190,7 @@ class Loop:
                 self.state.messages,
                 allowed,
                 cancel=self._cancel,
-                on_text=self._listener.text,
+                on_text=self._listen,
                 attempt=attempt,
             )
         except ReplyNotUnderstood as error:
@@ -217,17 +206,17 @@ class Loop:
 
     def _observe(self, name: str, arguments: dict[str, Any]) -> None:
         """Put the call through the gate, record the intent, make it, record the outcome."""
-        with self._waiting():
+        with self._record.waiting():
             passage = self._gate.judge(name, arguments)
         self._called(passage.arguments)
         if passage.allowed:
             self._execute(name, passage.arguments)
         else:
-            self._returned(False, f"not allowed: {passage.rule}")
+            self._record.returned(False, f"not allowed: {passage.rule}")
 
     def _execute(self, name: str, arguments: Mapping[str, Any]) -> None:
         started = time.monotonic()
-        left = max(self.goal.budget.seconds - self._elapsed(), 1.0)
+        left = max(self.goal.budget.seconds - self._record.elapsed(), 1.0)
         try:
             text = self._toolbox.call(
                 name,
@@ -241,63 +230,19 @@ class Loop:
                 # It may still take effect, so its intent stays open: resume knows what to do.
                 raise Interrupted(str(error)) from None
             text, ok = str(error), False
-        self._returned(ok, text, seconds=time.monotonic() - started)
+        self._record.returned(ok, text, seconds=time.monotonic() - started)
         self._look_for_interrupt()
 
-    def _called(self, arguments: Mapping[str, Any]) -> None:
-        """Record the intent; from here on the effect may have happened."""
-        assert self.state.pending is not None
-        name = self.state.pending["name"]
-        known = name in self._toolbox
-        self._add(
-            "tool_called",
-            {
-                "step": self.state.step + 1,
-                "call_id": self.state.pending["call_id"],
-                "tool": name,
-                "arguments": dict(arguments),
-                "effect": self._toolbox.facts(name).effect if known else "read",
-            },
-            {"before": self._workspace.state()},
-        )
-        self._commit()
-
-    def _returned(self, ok: bool, text: str, *, seconds: float = 0.0) -> None:
-        """Record the outcome; commits with whatever is found out about it next."""
-        call = self.state.open_call
-        assert call is not None
-        handle = f"r{call['step']}"
-        budget = max(self._window // 8, 100)
-        short = shorten(text, handle, budget, self._count_text)
-        self._add(
-            "tool_returned",
-            {
-                "step": call["step"],
-                "call_id": call["call_id"],
-                "tool": call["tool"],
-                "ok": ok,
-                "result": short or text,
-                "handle": handle if short else None,
-                "seconds": round(seconds, 3),
-            },
-            {
-                "shown": short or text,
-                **({"full": text} if short else {}),
-                "written": sorted(self._workspace.written),
-                "after": self._workspace.state(),
-            },
-        )
-
     def _ask_user(self, arguments: Mapping[str, Any]) -> None:
-        self._commit()
+        self._record.commit()
         question = str(arguments["question"])
-        with self._waiting():
+        with self._record.waiting():
             reply = self._approver.reply(question)
         if reply is None:
             raise LimitReached("needs_review", f"the model asks: {question}")
         self._called(arguments)
-        self._returned(True, reply)
-        self._commit()
+        self._record.returned(True, reply)
+        self._record.commit()
 
     # reflect
 
@@ -310,11 +255,11 @@ class Loop:
         adaptive = self.state.options["plan"] == "adaptive"
         if failing or stuck:
             problem = "The last calls failed." if failing else "The last calls brought nothing new."
-            self._commit()
+            self._record.commit()
             if self.state.options["thought_chars"]:
                 self._reflect_with_model(problem)
             else:
-                self._add(
+                self._record.add(
                     "reflected", {"step": self.state.step, "text": render("hint", problem=problem)}
                 )
             if adaptive:
@@ -324,10 +269,10 @@ class Loop:
 
     def _reflect_with_model(self, problem: str) -> None:
         reply = self._planner.reflect(
-            self.state.messages, problem, cancel=self._cancel, on_text=self._listener.text
+            self.state.messages, problem, cancel=self._cancel, on_text=self._listen
         )
         self._look_for_interrupt()
-        self._add(
+        self._record.add(
             "reflected",
             {"step": self.state.step, "text": reply.raw, "usage": reply.usage},
             {"ask": render("reflect", problem=problem), **reply.generated},
@@ -342,7 +287,7 @@ class Loop:
         if changed and self.goal.success and self.goal.stop == "checks":
             results = self._evaluate("success", None)
             done = all(result.passed for result in results) and self.goal.output is None
-        self._commit()
+        self._record.commit()
         return "done" if done else None
 
     def _finish_called(self, arguments: Mapping[str, Any]) -> Status | None:
@@ -353,10 +298,10 @@ class Loop:
         failed = [result for result in results if not result.passed]
         if failed and self.state.retries_used <= self.goal.retries:
             lines = "\n".join(f"- {result.check}: {result.found}" for result in failed)
-            self._returned(False, render("checks_failed", failed=lines))
-            self._commit()
+            self._record.returned(False, render("checks_failed", failed=lines))
+            self._record.commit()
             return None
-        self._returned(True, "(the run ends)")
+        self._record.returned(True, "(the run ends)")
         self._answer = text
         if failed:
             return "failed"
@@ -373,7 +318,7 @@ class Loop:
         results = [evaluate(check, evidence) for check in checks]
         if results:
             failed = not all(result.passed for result in results)
-            self._add(
+            self._record.add(
                 "checked",
                 {
                     "when": when,
@@ -397,7 +342,7 @@ class Loop:
         if facts is not None and (facts.effect == "read" or facts.idempotent):
             self._execute(call["tool"], call["arguments"])
         elif self.state.reviewed:
-            self._returned(False, "(interrupted: look whether it happened before you go on)")
+            self._record.returned(False, "(interrupted: look whether it happened before you go on)")
         else:
             values = ", ".join(f"{k}={v!r:.80}" for k, v in call["arguments"].items())
             raise LimitReached(
@@ -405,7 +350,7 @@ class Loop:
                 f"{call['tool']}({values}) was interrupted and may or may not have happened;"
                 " look, then resume: the model is told to look as well",
             )
-        self._commit()
+        self._record.commit()
 
     def _finish(self, status: Status, message: str = "") -> Status:
         if status not in RESUMABLE and self.goal.audit:
@@ -414,22 +359,22 @@ class Loop:
                 status = "done" if all(result.passed for result in results) else "failed"
         advice = next_step(status, self.state.run)
         self.advice = f"{message}; {advice}" if message else advice
-        self._add(
+        self._record.add(
             "run_finished",
             {
                 "status": status,
                 "exit_code": exit_code(status),
                 "answer": self._answer,
                 "checks": self.state.checks,
-                "usage": {**self.state.usage.public(), "seconds": round(self._elapsed(), 3)},
+                "usage": {**self.state.usage.public(), "seconds": round(self._record.elapsed(), 3)},
                 "next": self.advice,
             },
         )
         if status == "disk_full":
             # The journal cannot grow; what it holds is whole, and a resume goes on from there.
-            self._journal.forget()
+            self._record.forget()
             return status
-        self._commit()
+        self._record.commit()
         return status
 
     # small parts
@@ -439,27 +384,21 @@ class Loop:
         if self.state.pending is not None:
             return
         limit = self._window - self.state.options["reserve"]
-        drop = to_drop(self.state, self._count, limit)
+        drop = to_drop(self.state, self._planner.count, limit)
         while drop is not None:
             dropped, summary = drop
-            self._add("reflected", {"step": self.state.step, "text": summary}, {"dropped": dropped})
-            self._commit()
-            drop = to_drop(self.state, self._count, limit)
+            self._record.add(
+                "reflected", {"step": self.state.step, "text": summary}, {"dropped": dropped}
+            )
+            self._record.commit()
+            drop = to_drop(self.state, self._planner.count, limit)
 
-    def _add(
-        self, type: EventType, data: Mapping[str, Any], private: Mapping[str, Any] | None = None
-    ) -> None:
-        elapsed = round(self._elapsed(), 3)
-        event = self._journal.add(type, data, {**(private or {}), "elapsed": elapsed})
-        self.state.apply(event)
-
-    def _commit(self) -> None:
-        for event in self._journal.commit():
-            self._listener.event(event)
-
-    def _record(self, type: EventType, data: dict[str, Any]) -> None:
-        self._add(type, {"step": self.state.step + 1, **data})
-        self._commit()
+    def _called(self, arguments: Mapping[str, Any]) -> None:
+        assert self.state.pending is not None
+        name = self.state.pending["name"]
+        self._record.called(
+            arguments, self._toolbox.facts(name).effect if name in self._toolbox else "read"
+        )
 
     def _spelled(self, path: str) -> str:
         try:
@@ -467,25 +406,13 @@ class Loop:
         except WorkspaceError:
             return path  # no path of the workspace: a text, or one that the tool will refuse
 
-    @contextmanager
-    def _waiting(self) -> Iterator[None]:
-        """Time in which a person is asked does not count."""
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self._started += time.monotonic() - began
-
-    def _elapsed(self) -> float:
-        return self._seconds_before + time.monotonic() - self._started
-
     def _cancel(self) -> bool:
-        return self._interrupt.requested or self._elapsed() >= self.goal.budget.seconds
+        return self._interrupt.requested or self._record.elapsed() >= self.goal.budget.seconds
 
     def _look_for_interrupt(self) -> None:
         if self._interrupt.requested:
             raise Interrupted("stopped by the user")
-        if self._elapsed() >= self.goal.budget.seconds:
+        if self._record.elapsed() >= self.goal.budget.seconds:
             raise LimitReached("budget_seconds")
 
 

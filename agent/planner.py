@@ -17,7 +17,7 @@ from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 
-from models.binding import described
+from models.base import described
 from models.errors import ReplyNotUnderstood
 from prompts.render import render
 

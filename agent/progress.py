@@ -1,7 +1,6 @@
 """Shows how far a download or a conversion is: a bar at a terminal, a few plain lines elsewhere."""
 
 import sys
-from types import TracebackType
 from typing import Self, TextIO
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
@@ -39,12 +38,7 @@ class ProgressBar:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _draw(self, label: str, done: int, total: int | None) -> None:

@@ -119,6 +119,8 @@ class Recorder:
         if event.type == "replied":
             self.outcome.replies += 1
             call = event.data["call"]
+            if thought := event.data["thought"].strip():
+                self.outcome.calls.append(f"# {thought[:160]}")
             if call is not None:
                 self.outcome.valid += 1
                 self.outcome.calls.append(f"{call['name']}{json.dumps(call['arguments'])[:160]}")

@@ -17,37 +17,30 @@ from langchain_core.callbacks import (
     AsyncCallbackManagerForLLMRun,
     CallbackManagerForLLMRun,
 )
-from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
-from langchain_core.language_models.base import LangSmithParams
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, run_in_executor
+from langchain_core.runnables import run_in_executor
 from pydantic import Field
 
 from models.asking import Asking, ask
-from models.binding import AnyTool, Method, bind_answer, bind_calls, described
+from models.base import AnyTool, ToolCallingChat, described
 from models.engine import Engine
 from models.errors import Cancelled, ReplyNotUnderstood
 from models.options import make_options
-from models.rendering import Renderer
+from models.rendering import Listing, Renderer
 from models.request import Reply
-from models.schemas import Schema
 from models.scripted import Script, ScriptedNetwork
 from models.streaming import streamed
 
 
-class ChatLocal(BaseChatModel):
+class ChatLocal(ToolCallingChat):
     """A chat model over an in-process engine."""
 
     engine: Engine = Field(exclude=True, repr=False)
     """Generates; holds the network and its key-value cache."""
-    temperature: float = 0.0
-    """0 takes the likeliest token; the same seed gives the same reply above it."""
-    top_p: float = 1.0
-    seed: int = 0
-    max_tokens: int = 512
-    """Longest reply, in tokens."""
-    stop: list[str] | None = None
+    listing: Listing = "template"
+    """`short` describes each tool in one line, where the model's template would print schemas."""
     adapter: str | None = None
     """A LoRA adapter or soft prompt that the network has loaded."""
     streaming: bool = False
@@ -75,18 +68,11 @@ class ChatLocal(BaseChatModel):
     @cached_property
     def renderer(self) -> Renderer:
         """Turns messages into prompts."""
-        return Renderer(self.engine.network.tokenizer, self.model_name)
+        return Renderer(self.engine.network.tokenizer, self.model_name, self.listing)
 
     @property
     def _defaults(self) -> dict[str, Any]:
-        return {
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "seed": self.seed,
-            "max_tokens": self.max_tokens,
-            "stop": tuple(self.stop or ()),
-            "adapter": self.adapter,
-        }
+        return {**super()._defaults, "adapter": self.adapter}
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
@@ -98,78 +84,6 @@ class ChatLocal(BaseChatModel):
             **self._defaults,
             "adapter_key": adapter_key,
         }
-
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        return LangSmithParams(
-            ls_provider="tuneward",
-            ls_model_name=str(kwargs.get("model") or self.model_name),
-            ls_model_type="chat",
-            ls_temperature=kwargs.get("temperature", self.temperature),
-            ls_max_tokens=kwargs.get("max_tokens", self.max_tokens),
-            ls_stop=list(stop or self.stop or []),
-        )
-
-    def _resolve_model_profile(self) -> ModelProfile:
-        return {
-            "max_input_tokens": self.window,
-            "tool_calling": True,
-            "structured_output": True,
-            "text_inputs": True,
-        }
-
-    def bind_tools(
-        self,
-        tools: Sequence[AnyTool],
-        *,
-        tool_choice: str | bool | Mapping[str, Any] | None = None,
-        allowed: Mapping[str, Schema] | None = None,
-        thought_chars: int = 0,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        """The model with tools.
-
-        Args:
-            tools: what the model is told about; keep it the same during a run, so the cache holds.
-            tool_choice: "any", "required" or True demands a call, a name that tool's call;
-                "none" forbids one; "auto" and None leave it to the model.
-            allowed: what this call may use: each tool's name with the schema of the arguments that
-                exist now. None allows every tool with the arguments that it declares.
-            thought_chars: before a demanded call, a one-line thought of at most so many characters.
-            kwargs: any other option of a call, see `models/options.py`.
-
-        Raises:
-            ValueError: `tool_choice` names a tool that is not there.
-        """
-        bound: Runnable[LanguageModelInput, AIMessage] = bind_calls(
-            self,
-            tools,
-            choice=tool_choice,
-            allowed=allowed,
-            thought_chars=thought_chars,
-            options=kwargs,
-        )
-        return bound
-
-    def with_structured_output(
-        self,
-        schema: Any = None,
-        *,
-        include_raw: bool = False,
-        method: Method = "json_schema",
-        strict: bool | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, Any]:
-        """The model answering with JSON of this schema, as an object where it is a pydantic model.
-
-        Every method is held by the grammar: `json_schema` and `json_mode` describe the fields in
-        the last message, `function_calling` as a tool.
-
-        Raises:
-            ValueError: no schema is given (except in JSON mode), or the method is unknown.
-        """
-        if method == "function_calling":
-            return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
-        return bind_answer(self, schema, include_raw=include_raw, method=method, options=kwargs)
 
     def _generate(
         self,
@@ -249,10 +163,6 @@ class ChatLocal(BaseChatModel):
     def get_token_ids(self, text: str) -> list[int]:
         """The text's tokens, as inside a message."""
         return self.engine.network.tokenizer.encode(text, special=False)
-
-    def get_num_tokens(self, text: str) -> int:
-        """As `count_tokens`."""
-        return self.count_tokens(text)
 
     def get_num_tokens_from_messages(
         self,

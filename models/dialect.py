@@ -11,7 +11,7 @@ Not covered: calls written as XML or Python; those models get our own rendering.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,6 +57,8 @@ class Dialect:
     """The template wants a call's arguments as JSON text, not as an object."""
     replays_content: bool = True
     """A call made earlier may be given to the template as plain content."""
+    needs_tools: bool = True
+    """The template writes calls and results as usual only where it lists the tools itself."""
     user_after_tool: bool = True
     """The user may speak right after a tool's result, and nothing said before moves."""
 
@@ -84,6 +86,7 @@ def find_dialect(tokenizer: Tokenizer) -> Dialect:
             return replace(
                 found,
                 replays_content=_replays_content(tokenizer),
+                needs_tools=_needs_tools(tokenizer, found),
                 user_after_tool=_user_after_tool(tokenizer, found),
             )
     return OWN
@@ -153,6 +156,24 @@ def _replays_content(tokenizer: Tokenizer) -> bool:
     return text is not None and text.count(_WORDS) == 2 and text.count(_RESULT) == 2
 
 
+def _needs_tools(tokenizer: Tokenizer, dialect: Dialect) -> bool:
+    """Do a call and its result look different where the template is given no tools?"""
+    asked = [{"role": "system", "content": "probe"}, {"role": "user", "content": "probe"}]
+    call = message_call(dialect, _NAME, _ARGUMENTS, CALL_ID)
+    said: list[dict[str, Any]] = [
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "name": _NAME, "content": _RESULT, "tool_call_id": CALL_ID},
+    ]
+    after: list[str] = []
+    for tools in ((_TOOL,), ()):
+        start = _apply(tokenizer, asked, tools, generate=True)
+        whole = _apply(tokenizer, [*asked, *said], tools, generate=True)
+        if not (start and whole and whole.startswith(start)):
+            return True
+        after.append(whole.removeprefix(start))
+    return after[0] != after[1]
+
+
 def _user_after_tool(tokenizer: Tokenizer, dialect: Dialect) -> bool:
     """May the user speak after a tool's result, and does all that stands before stay as it is?"""
     call = message_call(dialect, _NAME, _ARGUMENTS, CALL_ID)
@@ -167,11 +188,15 @@ def _user_after_tool(tokenizer: Tokenizer, dialect: Dialect) -> bool:
 
 
 def _apply(
-    tokenizer: Tokenizer, messages: list[dict[str, Any]], *, generate: bool = False
+    tokenizer: Tokenizer,
+    messages: list[dict[str, Any]],
+    tools: Sequence[Mapping[str, Any]] = (_TOOL,),
+    *,
+    generate: bool = False,
 ) -> str | None:
     try:
         return tokenizer.apply_chat_template(
-            messages, tools=[_TOOL], add_generation_prompt=generate
+            messages, tools=list(tools) or None, add_generation_prompt=generate
         )
     except Exception:  # a template may raise anything; then it does not know this conversation
         return None

@@ -72,6 +72,8 @@ def load_chat(
     from models.engine import Engine
 
     engine = Engine(network) if cache_bytes is None else Engine(network, cache_bytes=cache_bytes)
+    # A CPU reads a long prompt for minutes: schemas of all tools in a template's own listing.
+    kw.setdefault("listing", "short" if network.on_cpu else "template")
     return ChatLocal(engine=engine, **kw)
 
 

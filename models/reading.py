@@ -6,7 +6,6 @@ cache. Whatever else goes wrong (a cancel, an interrupt, a bug of a listener) le
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Self
 
 from models.errors import Cancelled, OutOfMemory
@@ -41,12 +40,7 @@ class Reading:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._cache is not None and self._whole:
             self._cache.put(self.state, self.ids, self._adapter_key)
 

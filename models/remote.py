@@ -11,27 +11,24 @@ every reply is a valid call; elsewhere the reply is validated and asked for agai
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
-from langchain_core.language_models.base import LangSmithParams
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable
 from pydantic import Field
 
 from models.address import Address
-from models.binding import AnyTool, Method, bind_answer, bind_calls, described
+from models.base import AnyTool, ToolCallingChat, described
 from models.endpoint import Endpoint
 from models.errors import ModelError
 from models.options import make_options
 from models.probe import Abilities, probe
 from models.remote_calls import told
 from models.remote_reply import reply, text_chunks
-from models.schemas import Schema
 
 ASSUMED_PARAMETERS = 1_000_000_000
 """Servers are rarely run for less."""
@@ -48,17 +45,12 @@ def open_remote(name: str, **options: Any) -> "ChatRemote":
     return ChatRemote(endpoint=endpoint, abilities=probe(endpoint), **options)
 
 
-class ChatRemote(BaseChatModel):
+class ChatRemote(ToolCallingChat):
     """A chat model over one endpoint."""
 
     endpoint: Endpoint = Field(exclude=True, repr=False)
     abilities: Abilities
     """What the probe found."""
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int = 0
-    max_tokens: int = 512
-    stop: list[str] | None = None
     retries: int = 2
     """How often a reply that is no legal call or answer is asked for again."""
 
@@ -92,68 +84,6 @@ class ChatRemote(BaseChatModel):
             "retries": self.retries,
             **self._defaults,
         }
-
-    @property
-    def _defaults(self) -> dict[str, Any]:
-        return {
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "seed": self.seed,
-            "max_tokens": self.max_tokens,
-            "stop": tuple(self.stop or ()),
-        }
-
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        return LangSmithParams(
-            ls_provider="tuneward",
-            ls_model_name=str(kwargs.get("model") or self.model_name),
-            ls_model_type="chat",
-            ls_temperature=kwargs.get("temperature", self.temperature),
-            ls_max_tokens=kwargs.get("max_tokens", self.max_tokens),
-            ls_stop=list(stop or self.stop or []),
-        )
-
-    def _resolve_model_profile(self) -> ModelProfile:
-        return {
-            "max_input_tokens": self.window,
-            "tool_calling": True,
-            "structured_output": True,
-            "text_inputs": True,
-        }
-
-    def bind_tools(
-        self,
-        tools: Sequence[AnyTool],
-        *,
-        tool_choice: str | bool | Mapping[str, Any] | None = None,
-        allowed: Mapping[str, Schema] | None = None,
-        thought_chars: int = 0,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        """The model with tools; the arguments mean what they mean for `ChatLocal.bind_tools`."""
-        bound: Runnable[LanguageModelInput, AIMessage] = bind_calls(
-            self,
-            tools,
-            choice=tool_choice,
-            allowed=allowed,
-            thought_chars=thought_chars,
-            options=kwargs,
-        )
-        return bound
-
-    def with_structured_output(
-        self,
-        schema: Any = None,
-        *,
-        include_raw: bool = False,
-        method: Method = "json_schema",
-        strict: bool | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, Any]:
-        """The model answering with JSON of this schema; as `ChatLocal.with_structured_output`."""
-        if method == "function_calling":
-            return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
-        return bind_answer(self, schema, include_raw=include_raw, method=method, options=kwargs)
 
     def _generate(
         self,
@@ -195,10 +125,6 @@ class ChatRemote(BaseChatModel):
         """An upper estimate, as the server's tokenizer is not here: a token for 3 ASCII letters."""
         plain = sum(character < "\x80" for character in text)
         return math.ceil(plain / 3) + len(text) - plain
-
-    def get_num_tokens(self, text: str) -> int:
-        """As `count_tokens`."""
-        return self.count_tokens(text)
 
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[AnyTool] | None = None

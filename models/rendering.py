@@ -9,7 +9,7 @@ they can take.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage
 
@@ -20,14 +20,20 @@ from models.tool_listing import Tool, answer_text, tools_text
 from models.turns import Turn, joined, short_id, told_with_results, turns_of
 from prompts.render import render
 
+Listing = Literal["template", "short"]
+"""Who tells the model about its tools: its chat template, as in its training, or one line each."""
+
 _SPEAKERS = {"system": "System", "user": "User", "assistant": "Assistant"}
 
 
 class Renderer:
     """Renders conversations for one tokenizer."""
 
-    def __init__(self, tokenizer: Tokenizer, model_name: str) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, model_name: str, listing: Listing = "template"
+    ) -> None:
         self._tokenizer = tokenizer
+        self._listing = listing
         self._model_name = model_name
         self.dialect: Dialect = find_dialect(tokenizer)
         self._keeps_system = self._reads_system()
@@ -83,6 +89,8 @@ class Renderer:
     def _native(self, turns: Sequence[Turn], tools: Sequence[Tool], holes: "_Holes") -> str:
         """The template gets tools, calls and results as such."""
         said = joined(turns)
+        if self._listing == "short" and not self.dialect.needs_tools:
+            said, tools = self._with_listing(said, tools), ()
         if not self.dialect.user_after_tool:
             said = told_with_results(said)
         return self._apply([self._native_message(turn, holes) for turn in said], tools)
@@ -134,13 +142,15 @@ class Renderer:
     def _spelled(self, turns: Sequence[Turn], tools: Sequence[Tool]) -> list[Turn]:
         """The turns without tools: what the model may call is said by the system."""
         made = [_result(turn) if turn.role == "tool" else turn for turn in turns]
-        if tools:
-            said = tools_text(tools, self.dialect)
-            if made and made[0].role == "system":
-                made[0] = Turn("system", f"{made[0].text}\n\n{said}")
-            else:
-                made.insert(0, Turn("system", said))
-        return made
+        return self._with_listing(made, tools)
+
+    def _with_listing(self, turns: list[Turn], tools: Sequence[Tool]) -> list[Turn]:
+        if not tools:
+            return turns
+        said = tools_text(tools, self.dialect)
+        if turns and turns[0].role == "system":
+            return [Turn("system", f"{turns[0].text}\n\n{said}"), *turns[1:]]
+        return [Turn("system", said), *turns]
 
     def _words(self, turns: Sequence[Turn], holes: "_Holes") -> str:
         """What an assistant said in these turns, generated ids as holes."""

@@ -45,8 +45,12 @@ _NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions"})
 
 
 def shown(schema: Schema) -> dict[str, Any]:
-    """The schema as the model sees it: without titles and `x-` keys."""
-    kept = {k: v for k, v in schema.items() if k != "title" and not k.startswith("x-")}
+    """The schema as the model sees it: without titles, `x-` keys and what the grammar says anyway.
+
+    An argument that is grounded needs no description: only values that exist can be written.
+    """
+    left_out = {"title", "description"} if "x-ground" in schema else {"title"}
+    kept = {k: v for k, v in schema.items() if k not in left_out and not k.startswith("x-")}
     return _inside(kept, shown)
 
 

@@ -53,6 +53,11 @@ class TorchNetwork:
         self.adapters = TorchAdapters(model, digest)
         self._keeps_rows = "logits_to_keep" in inspect.signature(model.forward).parameters
 
+    @property
+    def on_cpu(self) -> bool:
+        """It computes on the processor, where long prompts are slow."""
+        return bool(self.model.device.type == "cpu")
+
     def begin(self, request: Request) -> None:
         """Nothing to prepare."""
 

@@ -97,8 +97,8 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         Args:
             path: the table.
             column: the column to compare.
-            comparison: how to compare; use contains to look for a word inside a text.
-            value: what to compare with: text, a number or a date such as 2024-05-31.
+            comparison: use contains for a word inside a text, before and after for dates.
+            value: text, a number or a date such as 2024-05-31.
         """
         found, total = rows_where(path, column, comparison, value).height, tables.rows(path)
         return f"{found} of {total} rows"
@@ -123,8 +123,8 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         Args:
             path: the table.
             column: the column to compare.
-            comparison: how to compare; use contains to look for a word inside a text.
-            value: what to compare with: text, a number or a date such as 2024-05-31.
+            comparison: use contains for a word inside a text, before and after for dates.
+            value: text, a number or a date such as 2024-05-31.
         """
         frame = rows_where(path, column, comparison, value)
         return f"{frame.height} of {tables.rows(path)} rows\n{show(frame, rows=_SHOWN)}"
@@ -182,8 +182,8 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         Args:
             path: the table.
             column: the column to compare.
-            comparison: how to compare; use contains to look for a word inside a text.
-            value: what to compare with: text, a number or a date such as 2024-05-31.
+            comparison: use contains for a word inside a text, before and after for dates.
+            value: text, a number or a date such as 2024-05-31.
             save_as: the table file to write.
         """
         found = rows_where(path, column, comparison, value)

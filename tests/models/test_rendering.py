@@ -1,6 +1,6 @@
 """Prompts: the same messages give the same ids, and a later prompt begins with the earlier one."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from langchain_core.messages import (
@@ -12,10 +12,11 @@ from langchain_core.messages import (
 )
 from langchain_core.tools import tool
 
+from models.base import described
 from models.chat import ChatLocal
 from models.engine import Engine
 from models.errors import ModelError
-from models.rendering import Renderer
+from models.rendering import Listing, Renderer
 from models.scripted import ByteTokenizer, Script, ScriptedNetwork
 from tests.models.templates import (
     BARE,
@@ -45,10 +46,12 @@ def read_file(path: str) -> str:
     return path
 
 
-def model_with(name: str, replies: Script) -> tuple[ChatLocal, ScriptedNetwork]:
+def model_with(
+    name: str, replies: Script, listing: Listing = "template"
+) -> tuple[ChatLocal, ScriptedNetwork]:
     network = ScriptedNetwork(replies)
     network.tokenizer = tokenizer_of(name)
-    return ChatLocal(engine=Engine(network)), network
+    return ChatLocal(engine=Engine(network), listing=listing), network
 
 
 def tokenizer_of(name: str) -> ByteTokenizer:
@@ -62,9 +65,10 @@ def text_of(name: str, messages: list[BaseMessage], tools: Any = ()) -> str:
 
 
 @every_template
+@pytest.mark.parametrize("listing", ["template", "short"])
 @pytest.mark.parametrize("thought_chars", [0, 40])
 def test_each_prompt_begins_with_the_one_before_and_its_reply(
-    name: str, thought_chars: int
+    name: str, thought_chars: int, listing: Listing
 ) -> None:
     thought = "I read it.\n" if thought_chars else ""
     model, network = model_with(
@@ -72,6 +76,7 @@ def test_each_prompt_begins_with_the_one_before_and_its_reply(
         lambda request: (
             thought + request.note.spell_call("read_file", {"path": f"é{len(network.requests)}"})  # type: ignore[attr-defined]  # the chat's note
         ),
+        listing,
     )
     chain = model.bind_tools([read_file], tool_choice="any", thought_chars=thought_chars)
     messages: list[BaseMessage] = [SystemMessage("Be brief."), HumanMessage("Read two files.")]
@@ -155,7 +160,38 @@ def test_a_template_without_tools_is_told_about_them_in_words() -> None:
     prompt = network.tokenizer.decode(network.requests[0].prompt_ids)
     system = prompt[: prompt.index("<|im_end|>")]
     assert "Be brief." in system
-    assert "- read_file: Show a file.\n  - path (string)" in system
+    assert "- read_file(path): Show a file." in system
+
+
+def test_the_short_listing_takes_one_line_a_tool_and_keeps_the_templates_way_to_call() -> None:
+    @tool
+    def count_rows(path: str, how: Literal["is", "has"], limit: int = 3) -> int:
+        """Count rows."""
+        return limit
+
+    said = [SystemMessage("Be brief."), HumanMessage("Hi")]
+    prompts = {}
+    for listing in ("template", "short"):
+        model, network = model_with("tagged", ["Fine."], listing)
+        model.bind_tools([count_rows]).invoke(said)
+        prompts[listing] = network.tokenizer.decode(network.requests[0].prompt_ids)
+    assert '"type": "function"' in prompts["template"]
+    assert '"type": "function"' not in prompts["short"]
+    assert "- count_rows(path, how: is|has, limit?: integer): Count rows." in prompts["short"]
+    assert '<call>\n{"name": "NAME", "arguments": ' in prompts["short"]
+    assert len(prompts["short"]) < len(prompts["template"])
+
+
+def test_a_template_that_shows_calls_only_beside_its_own_list_keeps_its_list() -> None:
+    # Such a template forgets calls and results where it lists no tools.
+    template = TAGGED.replace("elif m.role == 'tool'", "elif m.role == 'tool' and tools")
+    tokenizer = TemplateTokenizer(template)
+    renderer = Renderer(tokenizer, "scripted", "short")
+    assert renderer.dialect.native
+    assert renderer.dialect.needs_tools
+    tools = [described(read_file)]
+    text = tokenizer.decode(renderer.prompt([HumanMessage("Hi")], tools))
+    assert '"type": "function"' in text
 
 
 def test_a_failed_call_says_so() -> None:

@@ -14,7 +14,13 @@ def test_titles_and_grounding_are_not_shown() -> None:
         "title": "Args",
         "type": "object",
         "properties": {
-            "path": {"title": "Path", "type": "string", "x-ground": {"kind": "file"}},
+            "path": {
+                "title": "Path",
+                "type": "string",
+                "description": "Is grounded.",
+                "x-ground": {"kind": "file"},
+            },
+            "text": {"type": "string", "description": "Is composed."},
             "many": {"type": "array", "items": {"title": "One", "type": "string", "x-a": 1}},
         },
         "$defs": {"A": {"title": "A", "anyOf": [{"title": "B", "type": "null"}]}},
@@ -22,6 +28,8 @@ def test_titles_and_grounding_are_not_shown() -> None:
     text = json.dumps(shown(schema))
     assert "x-" not in text
     assert "itle" not in text
+    assert "Is grounded." not in text
+    assert "Is composed." in text
 
 
 def test_an_argument_called_title_stays() -> None:
