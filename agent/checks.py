@@ -6,6 +6,7 @@ that this run did not write do not count, unless the check says `fresh: false`.
 
 import hashlib
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,8 @@ class CheckResult:
     passed: bool
     found: str
     """What was found; safe to show to the model."""
+    path: str | None = None
+    """The file that was looked at."""
 
 
 def label(check: Check) -> str:
@@ -76,8 +79,21 @@ def label(check: Check) -> str:
     return f"{kind} {spec.path}" if isinstance(spec, OnFile) else kind
 
 
+def paths_to_write(checks: Iterable[Check]) -> list[str]:
+    """The files that a run must write for these checks to hold, each once."""
+    specs = [parts_of(check)[1] for check in checks]
+    paths = [
+        spec.path
+        for spec in specs
+        if isinstance(spec, OnFile) and spec.fresh and not getattr(spec, "absent", False)
+    ]
+    return list(dict.fromkeys(paths))
+
+
 def evaluate(check: Check, evidence: Evidence) -> CheckResult:
     """Whether the check holds now, and what was found; broken files fail, they never raise."""
+    spec = parts_of(check)[1]
+    path = spec.path if isinstance(spec, OnFile) else None
     try:
         match check:
             case FileCheck():
@@ -93,8 +109,8 @@ def evaluate(check: Check, evidence: Evidence) -> CheckResult:
             case _:
                 raise Miss("this kind of check is reserved for a later version")
     except Miss as error:
-        return CheckResult(label(check), False, str(error))
-    return CheckResult(label(check), True, found)
+        return CheckResult(label(check), False, str(error), path)
+    return CheckResult(label(check), True, found, path)
 
 
 def _content(spec: OnFile, evidence: Evidence) -> bytes:

@@ -13,25 +13,33 @@ from tools.world import WorkspaceWorld
 
 OVERVIEW_FILES = 40
 OVERVIEW_COLUMNS = 20
+OVERVIEW_CELL = 30
+"""Characters of a cell that are shown there."""
 SUMMARY_CHARACTERS = 100
 
 CountTokens = Callable[[Sequence[BaseMessage]], int]
 
 
 def overview(world: WorkspaceWorld) -> str:
-    """The files that exist, tables with their columns: what a person would look at first."""
+    """The files that exist, tables with columns and first row: what a person looks at first."""
     files = world.files()
     lines = []
     for path in files[:OVERVIEW_FILES]:
-        columns: list[str] = []
+        row: dict[str, str] = {}
         if path.lower().endswith(TABLE_SUFFIXES):
-            columns = world.columns(path)
-        shown = ", ".join(columns[:OVERVIEW_COLUMNS])
-        more = ", ..." if len(columns) > OVERVIEW_COLUMNS else ""
-        lines.append(f"- {path}" + (f" (columns: {shown}{more})" if columns else ""))
+            row = world.first_row(path)
+        cells = [f"{column}={_cell(value)}" for column, value in row.items()]
+        shown = ", ".join(cells[:OVERVIEW_COLUMNS])
+        more = ", ..." if len(cells) > OVERVIEW_COLUMNS else ""
+        lines.append(f"- {path}" + (f" (first row: {shown}{more})" if row else ""))
     if len(files) > OVERVIEW_FILES:
         lines.append(f"- ... and {len(files) - OVERVIEW_FILES} more; list_files shows them")
     return "\n".join(lines) or "(none)"
+
+
+def _cell(value: str) -> str:
+    text = " ".join(value.split())
+    return text if len(text) <= OVERVIEW_CELL else f"{text[:OVERVIEW_CELL]}..."
 
 
 def shorten(text: str, handle: str, tokens: int, count: Callable[[str], int]) -> str | None:

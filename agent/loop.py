@@ -7,13 +7,13 @@ its result after it. A process that dies in between leaves an intent without an 
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from langchain_core.messages import AIMessage
 
 from agent.approval import Approver
-from agent.checks import CheckResult, Evidence, evaluate
+from agent.checks import CheckResult, Evidence, evaluate, paths_to_write
 from agent.context import to_drop
 from agent.errors import Interrupted, LimitReached, SettingsError
 from agent.gate import Gate
@@ -72,6 +72,7 @@ class Loop:
         self._listen = recorder.listener.text
         self._interrupt = interrupt
         self._window = window
+        self._to_write = paths_to_write(self.goal.success)
         self._answer: str | None = None
         self.advice = ""
         polls = {name for name in toolbox.names if toolbox.facts(name).polls}
@@ -230,7 +231,9 @@ class Loop:
                 # It may still take effect, so its intent stays open: resume knows what to do.
                 raise Interrupted(str(error)) from None
             text, ok = str(error), False
-        self._record.returned(ok, text, seconds=time.monotonic() - started)
+        missing = [path for path in self._to_write if path not in self._workspace.written]
+        note = render("to_write", paths=", ".join(missing)) if missing else ""
+        self._record.returned(ok, text, note=note, seconds=time.monotonic() - started)
         self._look_for_interrupt()
 
     def _ask_user(self, arguments: Mapping[str, Any]) -> None:
@@ -285,7 +288,7 @@ class Loop:
         changed = self.state.calls[-1].changed
         done = False
         if changed and self.goal.success and self.goal.stop == "checks":
-            results = self._evaluate("success", None)
+            results = self._evaluate("success", None, tell=self._workspace.written)
             done = all(result.passed for result in results) and self.goal.output is None
         self._record.commit()
         return "done" if done else None
@@ -297,8 +300,7 @@ class Loop:
         results = self._evaluate("success", text, retry=True)
         failed = [result for result in results if not result.passed]
         if failed and self.state.retries_used <= self.goal.retries:
-            lines = "\n".join(f"- {result.check}: {result.found}" for result in failed)
-            self._record.returned(False, render("checks_failed", failed=lines))
+            self._record.returned(False, _said(failed))
             self._record.commit()
             return None
         self._record.returned(True, "(the run ends)")
@@ -307,7 +309,15 @@ class Loop:
             return "failed"
         return "done" if self.goal.success else "finished_unchecked"
 
-    def _evaluate(self, when: str, answer: str | None, *, retry: bool = False) -> list[CheckResult]:
+    def _evaluate(
+        self,
+        when: str,
+        answer: str | None,
+        *,
+        retry: bool = False,
+        tell: Collection[str] = (),
+    ) -> list[CheckResult]:
+        """The checks' results, recorded; the model is told of failures in the files `tell`."""
         checks = self.goal.success if when == "success" else self.goal.audit
         evidence = Evidence(
             workspace=self._workspace,
@@ -317,7 +327,8 @@ class Loop:
         )
         results = [evaluate(check, evidence) for check in checks]
         if results:
-            failed = not all(result.passed for result in results)
+            failed = [result for result in results if not result.passed]
+            told = [result for result in failed if result.path in tell]
             self._record.add(
                 "checked",
                 {
@@ -326,7 +337,7 @@ class Loop:
                         {"check": r.check, "passed": r.passed, "found": r.found} for r in results
                     ],
                 },
-                {"retry": retry and failed},
+                {"retry": retry and bool(failed), **({"message": _said(told)} if told else {})},
             )
         return results
 
@@ -414,6 +425,11 @@ class Loop:
             raise Interrupted("stopped by the user")
         if self._record.elapsed() >= self.goal.budget.seconds:
             raise LimitReached("budget_seconds")
+
+
+def _said(failed: Iterable[CheckResult]) -> str:
+    lines = "\n".join(f"- {result.check}: {result.found}" for result in failed)
+    return render("checks_failed", failed=lines)
 
 
 def _why_invalid(reply: Reply) -> str:

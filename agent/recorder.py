@@ -72,8 +72,12 @@ class Recorder:
         )
         self.commit()
 
-    def returned(self, ok: bool, text: str, *, seconds: float = 0.0) -> None:
-        """Record the outcome; it is committed with whatever is found out about it next."""
+    def returned(self, ok: bool, text: str, *, note: str = "", seconds: float = 0.0) -> None:
+        """Record the outcome; it is committed with whatever is found out about it next.
+
+        Args:
+            note: what the host adds for the model, below the result.
+        """
         call = self.state.open_call
         assert call is not None
         handle = f"r{call['step']}"
@@ -90,7 +94,7 @@ class Recorder:
                 "seconds": round(seconds, 3),
             },
             {
-                "shown": short or text,
+                "shown": f"{short or text}\n{note}".strip(),
                 **({"full": text} if short else {}),
                 "written": sorted(self._workspace.written),
                 "after": self._workspace.state(),

@@ -140,7 +140,10 @@ class RunState:
         self.invalid_in_a_row = 0
         self.pending = {**call, "call_id": event.private["call_id"]}
         calls = [{"name": call["name"], "args": call["arguments"], "id": event.private["call_id"]}]
-        self.messages.append(_reply(event.private, event.data["thought"], calls))
+        # A small model copies its earlier thoughts word for word, so only the calls are kept.
+        thought = event.data["thought"]
+        said = AIMessage("", tool_calls=calls) if thought else _reply(event.private, "", calls)
+        self.messages.append(said)
 
     def _tool_called(self, event: Event) -> None:
         self.step = event.data["step"]
@@ -192,6 +195,8 @@ class RunState:
         self.checks += [{"when": event.data["when"], **r} for r in event.data["results"]]
         if event.private.get("retry"):
             self.retries_used += 1
+        if message := event.private.get("message"):
+            self.messages.append(HumanMessage(message))
 
     def _run_finished(self, event: Event) -> None:
         self.status = event.data["status"]

@@ -1,9 +1,10 @@
 """Finds out what a server really obeys: some take a JSON schema or a forced tool and ignore it.
 
 Each question has an answer that only an obedient server gives: the schema asks for words that the
-prompt does not mention. Four or five short requests, once at the start.
+prompt does not mention. Five or six short requests, once at the start.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from models.remote_calls import (
     response_format,
     without_thinking,
 )
+from models.schemas import Schema
 
 DEFAULT_WINDOW = 4096
 """What the least generous servers give without saying so."""
@@ -35,6 +37,20 @@ _SCHEMAS: dict[str, Any] = {
     }
     for name in ("keep_word", "drop_word")
 }
+_PATTERNED: dict[str, Any] = {
+    "keep_file": {
+        "type": "object",
+        "properties": {
+            "file": {
+                "type": "string",
+                "pattern": r"^([f-hé-ë]{2,4}/){1,2}[f-h]{3,5}-[7-9]{2}(\.tar|\.zip)$",
+                "maxLength": 30,
+            }
+        },
+        "required": ["file"],
+        "additionalProperties": False,
+    }
+}
 _GREETING = [HumanMessage("Say hello.")]
 
 
@@ -45,6 +61,8 @@ class Abilities:
     model: str
     json_schema: SchemaForm | None = None
     """The form of `response_format` that is obeyed, unions included; then calls are valid."""
+    patterns: bool = False
+    """Plain patterns inside a schema are obeyed too."""
     tool_choice: bool = False
     """`tool_choice: required` gives a call."""
     logprobs: bool = False
@@ -56,10 +74,16 @@ class Abilities:
     parameters: int = 0
     """How many weights; 0 where the server does not say."""
 
+    def response_format(self, schema: Schema, name: str) -> dict[str, Any]:
+        """The schema in the form that this server obeys."""
+        assert self.json_schema is not None
+        return response_format(schema, name, self.json_schema, patterns=self.patterns)
+
     def missing(self) -> tuple[str, ...]:
         """The abilities that the probe did not find, by the API's names."""
         found = {
             "response_format json_schema": self.json_schema is not None,
+            "pattern": self.patterns,
             "tool_choice required": self.tool_choice,
             "logprobs": self.logprobs,
             "seed": self.seed,
@@ -78,9 +102,11 @@ def probe(endpoint: Endpoint) -> Abilities:
     if found.model != endpoint.address.model:
         endpoint.client.model_name = found.model
     logprobs, seed = _logprobs_and_seed(endpoint)
+    form = next((form for form in _FORMS if _obeys_schema(endpoint, form, _SCHEMAS)), None)
     return replace(
         found,
-        json_schema=next((form for form in _FORMS if _obeys_schema(endpoint, form)), None),
+        json_schema=form,
+        patterns=form is not None and _obeys_schema(endpoint, form, _PATTERNED),
         tool_choice=_obeys_tool_choice(endpoint),
         logprobs=logprobs,
         seed=seed,
@@ -132,11 +158,12 @@ def _number(value: object) -> int:
     return value if isinstance(value, int) and value > 0 else 0
 
 
-def _obeys_schema(endpoint: Endpoint, form: SchemaForm) -> bool:
-    body = {"response_format": response_format(call_schema(_SCHEMAS, 20), "call", form)}
+def _obeys_schema(endpoint: Endpoint, form: SchemaForm, schemas: Mapping[str, Schema]) -> bool:
+    wanted = call_schema(schemas, 20)
+    body = {"response_format": response_format(wanted, "call", form, patterns=True)}
     try:
         reply = endpoint.ask(_GREETING, temperature=0, max_tokens=80, extra_body=body)
-        read_call(without_thinking(str(reply.text)), _SCHEMAS, "probe")
+        read_call(without_thinking(str(reply.text)), schemas, "probe")
     except (ReplyNotUnderstood, ModelError) as error:
         return _ignored(error)
     return True

@@ -24,7 +24,7 @@ from pydantic import Field
 from models.address import Address
 from models.base import AnyTool, ToolCallingChat, described
 from models.endpoint import Endpoint
-from models.errors import ModelError
+from models.errors import ModelError, ReplyNotUnderstood
 from models.options import make_options
 from models.probe import Abilities, probe
 from models.remote_calls import told
@@ -136,16 +136,18 @@ class ChatRemote(ToolCallingChat):
 
 
 def _as_chunk(result: ChatResult) -> AIMessageChunk:
+    """The whole reply as one chunk.
+
+    Raises:
+        ReplyNotUnderstood: its call is not legal; LangChain would mend it into one without a name.
+    """
     message = result.generations[0].message
     assert isinstance(message, AIMessage)
+    for broken in message.invalid_tool_calls:
+        raise ReplyNotUnderstood(str(broken["error"]), str(message.response_metadata["raw"]))
     calls = [
-        tool_call_chunk(
-            name=call["name"],
-            args=call["args"] if isinstance(call["args"], str) else json.dumps(call["args"]),
-            id=call["id"],
-            index=i,
-        )
-        for i, call in enumerate([*message.tool_calls, *message.invalid_tool_calls])
+        tool_call_chunk(name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=i)
+        for i, call in enumerate(message.tool_calls)
     ]
     return AIMessageChunk(
         content=message.content,

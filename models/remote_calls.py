@@ -40,6 +40,8 @@ _PORTABLE = frozenset(
     }
 )
 """What every server's schema compiler takes; the rest holds when the reply is validated."""
+_PLAIN_PATTERN = re.compile(r"(?:\^(?:[^\\\[]|\\[.+*?()\[\]{}|-]|\[(?!\^)[^\\\]]+\])*\$)?\Z")
+"""Anchored, no class of what is left out, no escapes but of signs: compilers agree on that."""
 _THINKING = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
 _FENCED = re.compile(r"```(?:json)?\s*(\{.*?\})\s*```", re.DOTALL)
 
@@ -68,41 +70,51 @@ def call_schema(schemas: Mapping[str, Schema], thought_chars: int) -> dict[str, 
     }
 
 
-def response_format(schema: Schema, name: str, form: SchemaForm) -> dict[str, Any]:
-    """The schema as the API's `response_format`, in what all servers understand."""
-    made = portable(schema)
+def response_format(
+    schema: Schema, name: str, form: SchemaForm, *, patterns: bool
+) -> dict[str, Any]:
+    """The schema as the API's `response_format`, in what all servers understand.
+
+    Args:
+        patterns: the server obeys plain patterns.
+    """
+    made = portable(schema, patterns=patterns)
     if form == "json_object":
         return {"type": "json_object", "schema": made}
     return {"type": "json_schema", "json_schema": {"name": name, "schema": made, "strict": True}}
 
 
-def portable(schema: Schema) -> dict[str, Any]:
+def portable(schema: Schema, *, patterns: bool = False) -> dict[str, Any]:
     """The schema bounded, references resolved, without keys that some server would refuse."""
-    made = _portable(enforced(schema), {}, depth=0)
+    keys = _PORTABLE | {"pattern"} if patterns else _PORTABLE
+    made = _portable(enforced(schema), keys, {}, depth=0)
     assert isinstance(made, dict)
     return made
 
 
-def _portable(value: Any, definitions: Mapping[str, Any], depth: int) -> Any:
+def _portable(value: Any, keys: frozenset[str], definitions: Mapping[str, Any], depth: int) -> Any:
     if not isinstance(value, Mapping):
         return value
     definitions = {**definitions, **value.get("$defs", {}), **value.get("definitions", {})}
     if (name := str(value.get("$ref", "")).rpartition("/")[2]) in definitions and depth < 8:
-        return _portable(definitions[name], definitions, depth + 1)
+        return _portable(definitions[name], keys, definitions, depth + 1)
     if "allOf" in value and len(value["allOf"]) == 1:
         rest = {k: v for k, v in value.items() if k != "allOf"}
-        return _portable({**value["allOf"][0], **rest}, definitions, depth)
-    kept = {k: v for k, v in value.items() if k in _PORTABLE and not k.startswith("$")}
+        return _portable({**value["allOf"][0], **rest}, keys, definitions, depth)
+    kept = {k: v for k, v in value.items() if k in keys and not k.startswith("$")}
+    if not _PLAIN_PATTERN.match(str(kept.get("pattern", ""))):
+        del kept["pattern"]
     if "const" in kept:
         return {"enum": [kept["const"]]}
     for key in ("items", "additionalProperties"):
         if key in kept:
-            kept[key] = _portable(kept[key], definitions, depth)
+            kept[key] = _portable(kept[key], keys, definitions, depth)
     if "anyOf" in kept:
-        kept["anyOf"] = [_portable(one, definitions, depth) for one in kept["anyOf"]]
+        kept["anyOf"] = [_portable(one, keys, definitions, depth) for one in kept["anyOf"]]
     if "properties" in kept:
         kept["properties"] = {
-            name: _portable(one, definitions, depth) for name, one in kept["properties"].items()
+            name: _portable(one, keys, definitions, depth)
+            for name, one in kept["properties"].items()
         }
     return kept
 

@@ -20,7 +20,6 @@ from models.probe import Abilities
 from models.remote_calls import (
     call_schema,
     read_call,
-    response_format,
     told,
     without_thinking,
 )
@@ -101,7 +100,7 @@ def _call(talk: Conversation, schemas: Mapping[str, Schema], retries: int) -> AI
     """A demanded call."""
     if talk.abilities.json_schema is not None:
         wanted = call_schema(schemas, talk.options.thought_chars)
-        talk.schema = response_format(wanted, "call", talk.abilities.json_schema)
+        talk.schema = talk.abilities.response_format(wanted, "call")
     text, error = "", ReplyNotUnderstood("no try was made")
     for _ in range(retries + 1):
         text = talk.ask()
@@ -157,7 +156,7 @@ def _native(
 def _answer(talk: Conversation, schema: Schema, retries: int) -> AIMessage:
     """JSON of a schema; the last try goes out as it is, its reader says what is wrong."""
     if talk.abilities.json_schema is not None:
-        talk.schema = response_format(schema, ANSWER, talk.abilities.json_schema)
+        talk.schema = talk.abilities.response_format(schema, ANSWER)
     text = ""
     for _ in range(retries + 1):
         text = talk.ask()

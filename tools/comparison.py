@@ -18,12 +18,37 @@ Comparison = Literal[
     "at_most",
     "before",
     "after",
+    "in_month",
     "is_empty",
     "is_not_empty",
 ]
 COMPARISONS: tuple[Comparison, ...] = get_args(Comparison)
 
+_EMPTY: tuple[Comparison, ...] = ("is_empty", "is_not_empty")
+_ORDER: tuple[Comparison, ...] = ("greater", "at_least", "less", "at_most")
+_NUMBERS: tuple[Comparison, ...] = ("equals", "not_equals", *_ORDER, *_EMPTY)
+_DATES: tuple[Comparison, ...] = (
+    *("equals", "not_equals", "contains", "not_contains"),
+    *("at_least", "at_most", "before", "after", "in_month", *_EMPTY),
+)
+_TEXTS: tuple[Comparison, ...] = ("equals", "not_equals", "contains", "not_contains", *_EMPTY)
+_SAMPLE = 200
+"""So many cells show what a column holds."""
+
 _PERIOD = r"^[0-9]{4}(-[0-9]{2})?$"
+
+
+def fitting(column: pl.Series) -> tuple[Comparison, ...]:
+    """The comparisons that make sense for what the column holds: numbers, dates or text."""
+    cells = column.filter(~is_empty(column)).head(_SAMPLE)
+    if cells.is_empty():
+        return COMPARISONS
+    are_dates, are_numbers = dates(cells).is_not_null(), numbers(cells).is_not_null()
+    if are_dates.all():
+        return _DATES
+    if are_numbers.all():
+        return _NUMBERS
+    return COMPARISONS if are_dates.any() or are_numbers.any() else _TEXTS
 
 
 def matches(column: pl.Series, comparison: Comparison, value: str) -> pl.Series:
@@ -42,10 +67,24 @@ def matches(column: pl.Series, comparison: Comparison, value: str) -> pl.Series:
     if comparison in ("equals", "not_equals"):
         same = _equals(column, value)
         return same if comparison == "equals" else ~same
+    if comparison == "in_month":
+        return _in_month(column, value)
     if comparison in ("contains", "not_contains"):
         found = mentions(column, value)
         return found if comparison == "contains" else ~found
     return _ordered(column, comparison, value)
+
+
+def period_hint(column: pl.Series, comparison: Comparison, value: str) -> str:
+    """What a column of dates holds, and how a whole month is taken; empty for other columns."""
+    days = dates(column).drop_nulls()
+    if days.is_empty():
+        return ""
+    hint = f"{column.name} runs from {days.min()!s} to {days.max()!s}"
+    moment = _moment(value)
+    if moment is not None and len(moment) >= len("2024-05") and comparison != "in_month":
+        hint += f"; in_month {moment[:7]} takes {int(_in_month(column, moment).sum())} rows"
+    return hint
 
 
 def mentioned(frame: pl.DataFrame, text: str) -> pl.Series:
@@ -78,6 +117,14 @@ def _equals(column: pl.Series, value: str) -> pl.Series:
     if moment is not None:
         same |= (dates(column).str.slice(0, len(moment)) == moment).fill_null(False)
     return same
+
+
+def _in_month(column: pl.Series, value: str) -> pl.Series:
+    moment = _moment(value)
+    if moment is None or len(moment) < len("2024-05"):
+        raise ToolRetry(f"`in_month` compares with a month such as 2024-05, not {value!r}")
+    month = moment[: len("2024-05")]
+    return (dates(column).str.slice(0, len(month)) == month).fill_null(False)
 
 
 def _ordered(column: pl.Series, comparison: Comparison, value: str) -> pl.Series:

@@ -9,8 +9,8 @@ import polars as pl
 from langchain_core.tools import BaseTool
 from pydantic import Field
 
-from tools.base import TABLE_SUFFIXES, Column, ExistingTable, NewTable, Value, tool
-from tools.comparison import Comparison, matches, mentioned
+from tools.base import TABLE_SUFFIXES, Column, ExistingTable, Ground, NewTable, Value, tool
+from tools.comparison import Comparison, matches, mentioned, period_hint
 from tools.context import ToolContext
 from tools.data_steps import (
     Keep,
@@ -21,7 +21,8 @@ from tools.data_steps import (
     grouped,
     joined,
     ordered,
-    shared_column,
+    partner_column,
+    unmatched,
     value_counts,
 )
 from tools.errors import ToolRetry
@@ -29,6 +30,7 @@ from tools.table_files import table_bytes
 from tools.table_show import count_of, count_text, show
 
 TableColumn = Annotated[str, Column(of="path")]
+FittingComparison = Annotated[Comparison, Ground("comparison", of="column")]
 ComparedValue = Annotated[
     str, Value(of="column", beside="comparison", when=("equals", "not_equals"))
 ]
@@ -43,7 +45,9 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
     workspace = context.workspace
     tables = context.tables
 
-    def rows_where(path: str, column: str, comparison: Comparison, value: str) -> pl.DataFrame:
+    def rows_where(
+        path: str, column: str, comparison: FittingComparison, value: str
+    ) -> pl.DataFrame:
         frame = tables.frame(path)
         series = frame[column_named(frame, column, path)]
         return frame.filter(matches(series, comparison, value))
@@ -90,15 +94,18 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
 
     @tool(effect="read", family="data", says="count rows of {path}")
     def count_rows(
-        path: ExistingTable, column: TableColumn, comparison: Comparison, value: ComparedValue
+        path: ExistingTable,
+        column: TableColumn,
+        comparison: FittingComparison,
+        value: ComparedValue,
     ) -> str:
         """Count the rows of a table where a column meets a condition.
 
         Args:
             path: the table.
             column: the column to compare.
-            comparison: use contains for a word inside a text, before and after for dates.
-            value: text, a number or a date such as 2024-05-31.
+            comparison: use contains for a word inside a text, in_month for the dates of a month.
+            value: text, a number, a date such as 2024-05-31 or a month such as 2024-05.
         """
         found, total = rows_where(path, column, comparison, value).height, tables.rows(path)
         return f"{found} of {total} rows"
@@ -116,22 +123,25 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
 
     @tool(effect="read", family="data", says="look for rows of {path}")
     def find_rows(
-        path: ExistingTable, column: TableColumn, comparison: Comparison, value: ComparedValue
+        path: ExistingTable,
+        column: TableColumn,
+        comparison: FittingComparison,
+        value: ComparedValue,
     ) -> str:
         """Show the rows of a table where a column meets a condition.
 
         Args:
             path: the table.
             column: the column to compare.
-            comparison: use contains for a word inside a text, before and after for dates.
-            value: text, a number or a date such as 2024-05-31.
+            comparison: use contains for a word inside a text, in_month for the dates of a month.
+            value: text, a number, a date such as 2024-05-31 or a month such as 2024-05.
         """
         frame = rows_where(path, column, comparison, value)
         return f"{frame.height} of {tables.rows(path)} rows\n{show(frame, rows=_SHOWN)}"
 
     @tool(effect="read", family="data", says="show the top rows of {path}")
     def top_rows(path: ExistingTable, column: TableColumn, order: Order) -> str:
-        """Show the first rows of a table after sorting it by a column.
+        """Show the rows with the largest or the smallest values of a column.
 
         Args:
             path: the table.
@@ -157,7 +167,7 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
     def calculate_groups(
         path: ExistingTable, group_by: TableColumn, column: TableColumn, operation: Operation
     ) -> str:
-        """Calculate a number for each group of rows, such as the sum of amounts for each city.
+        """Show a number for each group of rows, such as the sum of amounts for each city.
 
         Args:
             path: the table.
@@ -173,7 +183,7 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
     def filter_rows(
         path: ExistingTable,
         column: TableColumn,
-        comparison: Comparison,
+        comparison: FittingComparison,
         value: ComparedValue,
         save_as: NewTable,
     ) -> str:
@@ -182,14 +192,16 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         Args:
             path: the table.
             column: the column to compare.
-            comparison: use contains for a word inside a text, before and after for dates.
-            value: text, a number or a date such as 2024-05-31.
+            comparison: use contains for a word inside a text, in_month for the dates of a month.
+            value: text, a number, a date such as 2024-05-31 or a month such as 2024-05.
             save_as: the table file to write.
         """
         found = rows_where(path, column, comparison, value)
         if found.is_empty():
-            seen = values_of(path, column)
-            raise ToolRetry(f"no row matches, so nothing was saved. {column} has {seen}")
+            series = tables.frame(path)[column]
+            hint = period_hint(series, comparison, value)
+            seen = hint or f"{column} has {values_of(path, column)}"
+            raise ToolRetry(f"no row matches, so nothing was saved. {seen}")
         return save(found, save_as)
 
     @tool(effect="write", idempotent=True, family="data", says="write {save_as}")
@@ -233,7 +245,6 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         right: ExistingTable,
         keep: Keep,
         save_as: NewTable,
-        right_column: str = "",
     ) -> str:
         """Put the rows of two tables side by side where a column has the same value; save them.
 
@@ -241,15 +252,35 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
             left: the first table.
             column: the column that both tables share, such as an id.
             right: the second table.
-            keep: matching keeps rows found in both; all_left keeps every row of the first table;
-                unmatched_left keeps only the rows of the first table not found in the second.
+            keep: matching keeps rows found in both; all_left keeps every row of the first table.
             save_as: the table file to write.
-            right_column: the name of that column in the second table, only where it differs.
         """
         first, second = tables.frame(left), tables.frame(right)
         on = column_named(first, column, left)
-        other = shared_column(first[on], second, right_column or on, right)
+        other = partner_column(first[on], second, right)
         return save_elsewhere(joined(first, second, (on, other), keep), save_as, left, right)
+
+    @tool(effect="write", idempotent=True, family="data", says="write {save_as}")
+    def rows_not_in(
+        path: ExistingTable,
+        column: TableColumn,
+        other: ExistingTable,
+        save_as: NewTable,
+    ) -> str:
+        """Save the rows of a table whose value is missing in another table.
+
+        Such as customers without orders.
+
+        Args:
+            path: the table.
+            column: the column that both tables share, such as an id.
+            other: the table to look in.
+            save_as: the table file to write.
+        """
+        frame, second = tables.frame(path), tables.frame(other)
+        on = column_named(frame, column, path)
+        there = partner_column(frame[on], second, other)
+        return save(unmatched(frame, second, (on, there)), save_as)
 
     @tool(effect="write", idempotent=True, family="data", says="write {save_as}")
     def select_columns(path: ExistingTable, columns: SomeColumns, save_as: NewTable) -> str:
@@ -262,7 +293,7 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         """
         frame = tables.frame(path)
         names = list(dict.fromkeys(column_named(frame, name, path) for name in columns))
-        return save_elsewhere(frame.select(names), save_as, path)
+        return save(frame.select(names), save_as)
 
     @tool(effect="write", idempotent=True, family="data", says="write {save_as}")
     def convert_table(path: ExistingTable, save_as: NewTable) -> str:
@@ -287,6 +318,7 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         sort_rows,
         aggregate,
         join_tables,
+        rows_not_in,
         select_columns,
         convert_table,
     ]

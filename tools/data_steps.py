@@ -11,7 +11,7 @@ from tools.table_text import dates, is_empty, numbers, text_of
 
 Order = Literal["largest_first", "smallest_first"]
 Operation = Literal["sum", "average", "minimum", "maximum", "median", "count", "count_unique"]
-Keep = Literal["matching", "all_left", "unmatched_left"]
+Keep = Literal["matching", "all_left"]
 
 JOIN_LIMIT = 2_000_000
 """Rows that a join may make; two columns with few different values multiply."""
@@ -134,8 +134,6 @@ def joined(
     key = "\x00key"
     first = left.with_columns(_join_key(left[on[0]]).alias(key))
     second = right.with_columns(_join_key(right[on[1]]).alias(key))
-    if keep == "unmatched_left":
-        return first.join(second, on=key, how="anti", maintain_order="left").drop(key)
     _check_size(first[key], second[key])
     second = second.drop(on[1])
     taken = set(left.columns)
@@ -150,28 +148,41 @@ def joined(
     how: Literal["inner", "left"] = "inner" if keep == "matching" else "left"
     both = first.join(second.rename(names), on=key, how=how, maintain_order="left_right").drop(key)
     if both.is_empty():
+        shared = [name for name in left.columns if name in right.columns]
+        hint = f". Both tables have: {', '.join(shared)}" if shared else ""
         raise ToolRetry(
             f"no value of {on[0]!r} is found in {on[1]!r}, so nothing was saved; "
             f"{on[0]!r} looks like {_examples(left[on[0]])}, "
-            f"{on[1]!r} like {_examples(right[on[1]])}"
+            f"{on[1]!r} like {_examples(right[on[1]])}{hint}"
         )
     return both
 
 
-def shared_column(column: pl.Series, right: pl.DataFrame, name: str, path: str) -> str:
-    """The column `name` of `right`; where there is none, says which ones hold the same values."""
-    try:
-        return column_named(right, name, path)
-    except ToolRetry as wrong:
-        wanted = _join_key(column).drop_nulls().unique()
-        shares = {n: int(wanted.is_in(_join_key(right[n]).implode()).sum()) for n in right.columns}
-        alike = sorted((n for n in right.columns if shares[n]), key=lambda n: -shares[n])[:5]
-        if not alike:
-            raise
-        hint = ", ".join(f"{n} ({shares[n]} of {len(wanted)})" for n in alike)
+def unmatched(left: pl.DataFrame, right: pl.DataFrame, on: tuple[str, str]) -> pl.DataFrame:
+    """Rows of `left` whose cell in `on` no row of `right` has; the order is kept."""
+    wanted = _join_key(left[on[0]])
+    return left.filter(
+        ~wanted.is_in(_join_key(right[on[1]]).drop_nulls().implode()).fill_null(False)
+    )
+
+
+def partner_column(column: pl.Series, right: pl.DataFrame, path: str) -> str:
+    """The column of `right` to compare with: of the same name, else with most of the same values.
+
+    Raises:
+        ToolRetry: no column of `right` holds any of the values.
+    """
+    if column.name in right.columns:
+        return column.name
+    wanted = _join_key(column).drop_nulls().unique()
+    shares = {n: int(wanted.is_in(_join_key(right[n]).implode()).sum()) for n in right.columns}
+    best = max(shares, key=lambda name: shares[name], default="")
+    if not shares.get(best):
         raise ToolRetry(
-            f"{wrong}. Give right_column; values of {column.name} are found in: {hint}"
-        ) from None
+            f"{path} has no column {column.name!r}, and none of its columns holds values of it; "
+            f"it has: {', '.join(right.columns)}"
+        )
+    return best
 
 
 def _join_key(series: pl.Series) -> pl.Series:

@@ -29,13 +29,13 @@ NAME_PART = 40
 """Longest part of it between slashes."""
 
 # Relative, each part starting with a letter, digit or underscore: no hidden file, no `..`, no `-x`.
-# Spelled as what is left out, since llguidance knows `\p{L}` but not a Unicode `\w`, Python the
-# other way round; U+2000 to U+206F are invisible or turn the reading direction.
-_WORD = r"\x00-\x20!-,/:-@\[-\^`{-\x9f\u2000-\u206f\ufeff"
-_PART = rf"[^{_WORD}.\-][^{_WORD}]{{0,{NAME_PART - 1}}}"
+# Letters are listed as ranges, which llguidance, Python and the servers' compilers read alike;
+# names in other scripts can still be written where the goal mentions them.
+_LETTERS = "a-zA-Z0-9_À-ÖØ-öø-ʯͰ-῿ぁ-ヿ㐀-鿿가-힣"
+_PART = rf"[{_LETTERS}][{_LETTERS}.-]{{0,{NAME_PART - 1}}}"
 # A file's own name ends after two endings at most, or a small model writes `.json.json.json`.
-_STEM = rf"[^{_WORD}.\-][^{_WORD}.]{{0,{NAME_PART - 1}}}"
-_ENDING = rf"(\.[^{_WORD}.]{{1,10}})"
+_STEM = rf"[{_LETTERS}][{_LETTERS}-]{{0,{NAME_PART - 1}}}"
+_ENDING = r"(\.[a-zA-Z0-9]{1,10})"
 
 
 class World(Protocol):
@@ -49,6 +49,9 @@ class World(Protocol):
     def columns(self, path: str) -> list[str]: ...
     def values(self, path: str, column: str) -> list[str] | None:
         """Distinct values, or None where they are more than `VALUE_LIMIT`."""
+
+    def comparisons(self, path: str, column: str) -> list[str] | None:
+        """How the column's cells can be compared, or None where that is not known."""
 
     def pages(self, path: str) -> int: ...
     def skills(self) -> list[str]: ...
@@ -75,7 +78,9 @@ class Remembered:
         def __getattr__(self, name: str) -> Any: ...
 
 
-_QUESTIONS = ("folders", "new_files", "columns", "values", "pages", "skills", "handles")
+_QUESTIONS = (
+    *("folders", "new_files", "columns", "values", "comparisons", "pages", "skills", "handles"),
+)
 
 
 def ground(schema: Schema, world: World, done: Iterable[Mapping[str, Any]] = ()) -> Schema | None:
@@ -175,9 +180,7 @@ def _split(
     prop = alternative["properties"][name]
     keys = alternative["properties"].get(of, {}).get("enum")
     if keys is None or len(keys) > ALTERNATIVE_LIMIT:
-        free = _described(prop, {"type": "integer", "minimum": 1}) if kind == "page" else None
-        free = free or _described(prop, _bounded(TEXT_LIMIT))
-        return [_replaced(alternative, name, free)]
+        return [_replaced(alternative, name, _free(prop, kind))]
     parts: list[Schema] = []
     if "beside" in facts:
         alternative, parts = _apart(alternative, name, facts["beside"], facts["when"])
@@ -190,15 +193,25 @@ def _split(
         choice = None if found is None else list(found)
         part = _replaced(alternative, of, {**alternative["properties"][of], "enum": members})
         if choice is None:
-            parts.append(_replaced(part, name, _described(prop, _bounded(TEXT_LIMIT))))
+            parts.append(_replaced(part, name, _free(prop, kind)))
         elif kind == "page" and choice == [1]:
             parts.append(_removed(part, name))
         elif choice:
+            choice = [one for one in choice if one in prop.get("enum", choice)]
             limited = {"enum": choice} if len(choice) <= ENUM_LIMIT else _bounded(TEXT_LIMIT)
             parts.append(_required(_replaced(part, name, _described(prop, limited)), name))
         elif (left := _dropped(part, name)) is not None:
             parts.append(left)
     return parts
+
+
+def _free(prop: Schema, kind: str) -> Schema:
+    """The argument where what exists does not limit it."""
+    if kind == "comparison":
+        return prop
+    return _described(
+        prop, {"type": "integer", "minimum": 1} if kind == "page" else _bounded(TEXT_LIMIT)
+    )
 
 
 def _apart(
@@ -221,6 +234,9 @@ def _choice(kind: str, key: str, table: str | None, world: World) -> list[Any] |
         return list(range(1, max(1, world.pages(key)) + 1))[:ENUM_LIMIT]
     if kind == "value":
         return world.values(table, key) if table is not None else None
+    if kind == "comparison":
+        found = world.comparisons(table, key) if table is not None else None
+        return None if found is None else list(found)
     raise ValueError(f"unknown kind of argument: {kind}")
 
 

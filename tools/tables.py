@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from tools.comparison import Comparison, fitting
 from tools.table_files import parse_table
 from tools.table_text import is_empty, text_of
 from tools.workspace import Workspace
@@ -23,6 +24,7 @@ class _Kept:
     stamp: Stamp
     frame: pl.DataFrame
     values: dict[tuple[str, int], list[str] | None] = field(default_factory=dict)
+    comparisons: dict[str, tuple[Comparison, ...]] = field(default_factory=dict)
     """What was asked about columns: before every call the same is asked again."""
 
 
@@ -39,6 +41,14 @@ class Tables:
     def rows(self, path: str) -> int:
         return self.frame(path).height
 
+    def first_row(self, path: str) -> dict[str, str]:
+        """Each column with its value in the first row, as text; empty text where there is none."""
+        frame = self.frame(path)
+        return {
+            name: "" if frame.is_empty() else text_of(frame[name].head(1))[0] or ""
+            for name in frame.columns
+        }
+
     def values(self, path: str, column: str, limit: int = 1000) -> list[str] | None:
         """The column's distinct values, as text and in order; None where more than `limit`."""
         table = self._table(path)
@@ -47,6 +57,15 @@ class Tables:
         if (column, limit) not in table.values:
             table.values[column, limit] = _distinct(table.frame[column], limit)
         return table.values[column, limit]
+
+    def comparisons(self, path: str, column: str) -> tuple[Comparison, ...]:
+        """How the column's cells can be compared; no way where there is no such column."""
+        table = self._table(path)
+        if column not in table.frame.columns:
+            return ()
+        if column not in table.comparisons:
+            table.comparisons[column] = fitting(table.frame[column])
+        return table.comparisons[column]
 
     def frame(self, path: str) -> pl.DataFrame:
         """The whole table.

@@ -44,9 +44,22 @@ class WorkspaceWorld:
         except ToolError:  # a broken table has none; the tool that reads it says why
             return []
 
+    def first_row(self, path: str) -> dict[str, str]:
+        """Each column with its first value as text; empty where the table is broken or empty."""
+        try:
+            return self._tables.first_row(path)
+        except ToolError:
+            return {}
+
     def values(self, path: str, column: str) -> list[str] | None:
         try:
             return self._tables.values(path, column, limit=VALUE_LIMIT)
+        except ToolError:
+            return None
+
+    def comparisons(self, path: str, column: str) -> list[str] | None:
+        try:
+            return list(self._tables.comparisons(path, column))
         except ToolError:
             return None
 

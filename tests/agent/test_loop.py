@@ -365,3 +365,47 @@ def test_the_model_is_given_its_replies_back_as_the_tokens_that_it_generated(sta
     [facts] = [message.response_metadata for message in seen if message.type == "ai"]
     assert facts["model_name"] == "scripted"
     assert bytes(facts["token_ids"]).decode() == facts["raw"]
+
+
+def test_earlier_thoughts_are_not_shown_again(stage: Stage) -> None:
+    seen: list[Any] = []
+
+    def act(name: str, **arguments: Any) -> Any:
+        def reply(request: Any) -> str:
+            seen[:] = [str(message.text) for message in request.note.messages]
+            return f"I use {name}.\n" + request.note.spell_call(name, arguments)
+
+        return reply
+
+    stage.play([act("read_file", path="a.txt"), act("finish", answer="done")], thought_chars=40)
+    assert [d["thought"] for d in stage.watcher.of("replied")] == [
+        "I use read_file.",
+        "I use finish.",
+    ]
+    assert any("one short sentence" in text for text in seen)
+    assert not any("I use read_file." in text for text in seen)
+
+
+def test_results_say_what_is_still_to_be_written(stage: Stage) -> None:
+    told: list[str] = []
+
+    def noting(step: Any) -> Any:
+        def reply(request: Any) -> Any:
+            told.append(str(request.note.messages[-1].text))
+            return step
+
+        return reply
+
+    goal = stage.goal(
+        success=[
+            {"text": {"path": "out/n.txt", "equals": "8"}},
+            {"file": "out/m.txt"},
+            {"file": {"path": "a.txt", "fresh": False}},
+        ]
+    )
+    stage.play([call("read_file", path="a.txt"), noting(WRITE), noting(FINISH), FINISH], goal)
+    assert told[0].endswith("(not written yet: out/n.txt, out/m.txt)")
+    # Of the written file it is said what is wrong, not what would be right.
+    assert "The goal is not reached yet:\n- text out/n.txt:" in told[1]
+    assert "8" not in told[1]
+    assert "m.txt" not in told[1]

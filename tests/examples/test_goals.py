@@ -116,11 +116,10 @@ WRONG: dict[str, list[list[DemoCall]]] = {
         ],
         [  # right rows, not sorted
             call(
-                "join_tables",
-                left="customers.csv",
+                "rows_not_in",
+                path="customers.csv",
                 column="customer_id",
-                right="orders.csv",
-                keep="unmatched_left",
+                other="orders.csv",
                 save_as="out/w.csv",
             ),
             call(
@@ -145,12 +144,12 @@ WRONG: dict[str, list[list[DemoCall]]] = {
         write("out/trade-fair.txt", "2024-04-22"),
         write("out/trade-fair.txt", "18 April 2024"),
     ],
-    "largest-order": [
-        [answer("Lucía Navarro")],  # the largest one that was not sent back
-        [answer("The order with the largest amount was placed by C06.")],
+    "largest-stock": [
+        [answer("Lock Forte")],  # the second
+        [answer("Light set Luma or Lock Forte")],
         [
-            call("edit_file", path="orders.csv", old="1001,", new="2001,"),
-            answer("Jonas Weber"),
+            call("edit_file", path="products.csv", old="Pump Alto", new="Pump"),
+            answer("Light set Luma"),
         ],
     ],
     "march-sales-zh": [
@@ -264,6 +263,6 @@ def test_the_goals_are_of_the_kinds_that_are_promised(tmp_path: Path) -> None:
     assert sum(bool({"join_tables", "aggregate"} & set(names)) for names in calls.values()) >= 3
     assert sum("document_text" in names for names in calls.values()) >= 2
     only_read = [n for n, names in calls.items() if {effects[name] for name in names} == {"read"}]
-    assert only_read == ["largest-order"]
+    assert only_read == ["largest-stock"]
     chinese = [n for n, p in GOALS.items() if "请" in load_goal(p).goal]
     assert chinese == ["march-sales-zh"]

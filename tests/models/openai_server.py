@@ -5,6 +5,7 @@ it has no opinions: whatever it says is legal. Each request is kept for the test
 """
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ class Behaviour:
 
     schema_forms: Sequence[str] = ("json_schema", "json_object")
     """Forms of `response_format` that it obeys; others are ignored."""
+    patterns: bool = True
+    """Patterns inside schemas are obeyed."""
     refuses_schemas: bool = False
     """Answers HTTP 400 to any `response_format`."""
     tool_choice: bool = True
@@ -84,6 +87,19 @@ def serving(behaviour: Behaviour) -> Iterator[Served]:
         server.server_close()
 
 
+FITTING = ("fgé/fgh-77.zip", "out/made.csv", "made.txt")
+"""Texts for the patterns that the tests use."""
+
+
+def without_patterns(schema: Any) -> Any:
+    """The schema as a server reads it that ignores patterns."""
+    if isinstance(schema, list):
+        return [without_patterns(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: without_patterns(one) for key, one in schema.items() if key != "pattern"}
+
+
 def smallest(schema: Mapping[str, Any]) -> Any:
     """A value that the schema permits: the last choice of each, since the first is too easy."""
     if "enum" in schema:
@@ -92,6 +108,8 @@ def smallest(schema: Mapping[str, Any]) -> Any:
         return schema["const"]
     if "anyOf" in schema:
         return smallest(schema["anyOf"][-1])
+    if "pattern" in schema:
+        return next(text for text in (*FITTING, "x") if re.search(schema["pattern"], text))
     kind = schema.get("type", "object")
     if kind == "object":
         return {key: smallest(schema["properties"][key]) for key in schema.get("properties", {})}
@@ -217,7 +235,9 @@ def _text(body: Body, behaviour: Behaviour) -> str:
     wanted = body.get("response_format") or {}
     if wanted.get("type") in behaviour.schema_forms:
         schema = wanted["json_schema"]["schema"] if "json_schema" in wanted else wanted["schema"]
-        return json.dumps(smallest(schema))
+        if not behaviour.patterns:
+            schema = without_patterns(schema)
+        return json.dumps(smallest(schema), ensure_ascii=False)
     if body.get("temperature") == 1.0 and not behaviour.seed:
         _text.counter += 1  # type: ignore[attr-defined]  # each reply differs from the last
         return f"boat {_text.counter}"  # type: ignore[attr-defined]

@@ -23,6 +23,7 @@ from models.errors import (
 from models.load import load_chat
 from models.probe import Abilities
 from models.remote import ChatRemote, open_remote
+from models.remote_calls import portable
 from tests.models.openai_server import Behaviour, Served, serving
 
 READ = {
@@ -101,21 +102,47 @@ def test_an_obedient_server_has_every_ability(server: Served, behaviour: Behavio
     found = open_remote(server.name).abilities
     assert found.missing() == ()
     assert found.json_schema == "json_schema"
+    assert found.patterns
 
 
 @pytest.mark.parametrize(
     ("changes", "missing"),
     [
-        ({"schema_forms": ()}, "response_format json_schema"),
-        ({"refuses_schemas": True}, "response_format json_schema"),
-        ({"tool_choice": False}, "tool_choice required"),
-        ({"logprobs": False}, "logprobs"),
-        ({"seed": False}, "seed"),
+        ({"schema_forms": ()}, ("response_format json_schema", "pattern")),
+        ({"refuses_schemas": True}, ("response_format json_schema", "pattern")),
+        ({"patterns": False}, ("pattern",)),
+        ({"tool_choice": False}, ("tool_choice required",)),
+        ({"logprobs": False}, ("logprobs",)),
+        ({"seed": False}, ("seed",)),
     ],
 )
-def test_the_probe_finds_what_is_ignored(changes: dict[str, Any], missing: str) -> None:
+def test_the_probe_finds_what_is_ignored(changes: dict[str, Any], missing: tuple[str, ...]) -> None:
     with serving(replace(Behaviour(), **changes)) as server:
-        assert open_remote(server.name).abilities.missing() == (missing,)
+        assert open_remote(server.name).abilities.missing() == missing
+
+
+@pytest.mark.parametrize(
+    ("pattern", "kept"),
+    [
+        (r"^([a-zé]{1,4}/){0,2}x(\.csv|\.tsv)$", True),
+        (r"^[^\n]+$", False),
+        (r"^\d+$", False),
+        (r"^[\w-]+$", False),
+    ],
+)
+def test_only_patterns_that_every_server_reads_alike_go_along(pattern: str, kept: bool) -> None:
+    schema = {"type": "string", "pattern": pattern}
+    assert ("pattern" in portable(schema, patterns=True)) is kept
+    assert "pattern" not in portable(schema)
+
+
+def test_a_streamed_call_that_is_not_legal_raises(server: Served, behaviour: Behaviour) -> None:
+    behaviour.schema_forms = ()
+    model = connect(server)
+    behaviour.says = says('{"thought": "x", "call": {"name": "no_such_tool", "arguments": {}}}')
+    bound = model.bind_tools([READ, WRITE], tool_choice="any", allowed=ALLOWED)
+    with pytest.raises(ReplyNotUnderstood, match="no tool that can be called now"):
+        list(bound.stream([HumanMessage("Read a.txt")]))
 
 
 def test_the_older_form_of_schemas_is_found_and_used(server: Served, behaviour: Behaviour) -> None:
@@ -567,6 +594,7 @@ def test_scoring_is_refused_with_the_way_out(server: Served) -> None:
 
 def test_abilities_are_what_they_say() -> None:
     assert Abilities("m", json_schema="json_schema", tool_choice=True).missing() == (
+        "pattern",
         "logprobs",
         "seed",
     )

@@ -11,6 +11,7 @@ from tools.base import (
     Column,
     ExistingFile,
     ExistingTable,
+    Ground,
     Handle,
     NewFile,
     NewTable,
@@ -55,6 +56,9 @@ class Shelf:
 
     def values(self, path: str, column: str) -> list[str] | None:
         return self._values.get((path, column))
+
+    def comparisons(self, path: str, column: str) -> list[str] | None:
+        return {"day": ["before", "after"], "name": ["equals"]}.get(column)
 
     def pages(self, path: str) -> int:
         return self._pages.get(path, 1)
@@ -107,6 +111,22 @@ def compare(
         column: the column.
         how: how.
         value: the value.
+    """
+    return path
+
+
+@tool(effect="read")
+def sift(
+    path: ExistingTable,
+    column: Annotated[str, Column(of="path")],
+    how: Annotated[Literal["equals", "before", "after"], Ground("comparison", of="column")],
+) -> str:
+    """Sift.
+
+    Args:
+        path: the table.
+        column: the column.
+        how: how.
     """
     return path
 
@@ -182,6 +202,20 @@ def test_a_page_exists_only_in_its_own_file() -> None:
     assert accepts(schema, {"path": "long.txt", "page": 3})
     assert not accepts(schema, {"path": "long.txt", "page": 4})
     assert not accepts(schema, {"path": "a.txt", "page": 3})
+
+
+def test_a_comparison_fits_the_column() -> None:
+    shelf = Shelf(["a.csv"], columns={"a.csv": ["day", "name", "other"]})
+    schema = ground(arguments_schema(sift), shelf)
+    fits = {"day": ["before", "after"], "name": ["equals"], "other": ["equals", "before", "after"]}
+    for column in fits:
+        for how in ("equals", "before", "after"):
+            call = {"path": "a.csv", "column": column, "how": how}
+            assert accepts(schema, call) is (how in fits[column])
+    # Where the table is not known yet, every comparison is left.
+    crowd = Shelf(["a.csv", "b.csv"], columns={"a.csv": ["day"], "b.csv": ["day"]})
+    schema = ground(arguments_schema(sift), crowd)
+    assert accepts(schema, {"path": "b.csv", "column": "day", "how": "equals"})
 
 
 def test_columns_and_values_belong_to_their_table() -> None:
