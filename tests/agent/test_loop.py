@@ -373,7 +373,7 @@ def test_earlier_thoughts_are_not_shown_again(stage: Stage) -> None:
     def act(name: str, **arguments: Any) -> Any:
         def reply(request: Any) -> str:
             seen[:] = [str(message.text) for message in request.note.messages]
-            return f"I use {name}.\n" + request.note.spell_call(name, arguments)
+            return f"I use {name}.\n{request.note.spell_call(name, arguments)}"
 
         return reply
 
