@@ -139,6 +139,20 @@ MINILM = Entry(
     purpose="sentence vectors for memory and for tuned heads",
 )
 
+MULTILINGUAL = Entry(
+    name="multilingual-minilm-l12",
+    kind="embedder",
+    source=Hub(
+        "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2",
+        "e8f8c211226b894fcb81acc59f3b34ba3efd5f42",
+    ),
+    licence="Apache-2.0",
+    parameters=117_653_760,
+    window=512,
+    shape=Shape(12, 12, 32, 384, 1_536, 250_037, heads=12, tied=True),
+    purpose="sentence vectors in some fifty languages; 471 MB, reads 128 tokens of a text",
+)
+
 
 def _qwen(
     name: str,
@@ -167,6 +181,7 @@ def _qwen(
 
 
 HUB_MODELS = (
+    MULTILINGUAL,
     _qwen(
         "qwen2.5-coder-0.5b",
         "Qwen/Qwen2.5-Coder-0.5B-Instruct",

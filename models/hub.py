@@ -34,6 +34,8 @@ WANTED = (
     "chat_template.jinja",
     "chat_template.json",
     "LICENSE*",
+    *("modules.json", "sentence_*_config.json", "config_sentence_transformers.json"),
+    *("[0-9]_Pooling/config.json", "[0-9]_Dense/config.json"),
 )
 
 
@@ -73,7 +75,7 @@ def download(
 
 
 def _offered(source: Hub) -> list[RemoteFile]:
-    """The wanted files at the top of the repository; none with weights is an error."""
+    """The wanted files of the repository; none with weights is an error."""
     from huggingface_hub import HfApi
 
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))

@@ -225,7 +225,7 @@ def _open(
     if device != "cpu":
         options["device_map"] = {"": device}
     _check_kind(folder)
-    with _load_errors_are_clear(source, device):
+    with load_errors_are_clear(source, device):
         tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
@@ -274,7 +274,7 @@ def _check_kind(folder: Path) -> None:
 
 
 @contextmanager
-def _load_errors_are_clear(source: Source, device: str) -> Iterator[None]:
+def load_errors_are_clear(source: Source, device: str) -> Iterator[None]:
     """Turns what torch, transformers and safetensors raise into one line with the way out."""
     import torch
     from safetensors import SafetensorError

@@ -10,7 +10,7 @@ import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from models.errors import ModelUnavailable
 
@@ -43,6 +43,30 @@ QUANTISATIONS = {"bitsandbytes"}
 
 def check_folder(folder: Path) -> dict[str, Any]:
     """The folder's config, after everything in the folder was found to be plain data."""
+    refuse_code(folder)
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise ModelUnavailable(
+            f"{folder} holds no *.safetensors weights; give a folder that does, or a GGUF file"
+        )
+    config = plain_json(folder / "config.json", CONFIG_LIMIT)
+    for name in ("tokenizer_config.json", "generation_config.json", "processor_config.json"):
+        if (folder / name).exists():
+            _refuse_code_keys(folder, name, plain_json(folder / name, CONFIG_LIMIT))
+    _refuse_code_keys(folder, "config.json", config)
+    _refuse_quantisation(folder, config)
+    template = folder / "chat_template.jinja"
+    if template.exists() and template.stat().st_size > TEMPLATE_LIMIT:
+        raise ModelUnavailable(
+            f"{template} has more than {TEMPLATE_LIMIT:,} bytes; that is no chat template"
+        )
+    for path in weights:
+        check_safetensors(path)
+    return config
+
+
+def refuse_code(folder: Path) -> None:
+    """Raises where the folder, or one below it, holds a file that may run code when loaded."""
     if not folder.is_dir():
         raise ModelUnavailable(f"there is no model folder {folder}; check the path")
     for path in sorted(folder.rglob("*")):
@@ -54,25 +78,6 @@ def check_folder(folder: Path) -> dict[str, Any]:
                 "safetensors, tokenizer and config files are accepted: take a copy without it "
                 "(`tuneward model pull owner/name` fetches only these)"
             )
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        raise ModelUnavailable(
-            f"{folder} holds no *.safetensors weights; give a folder that does, or a GGUF file"
-        )
-    config = _json(folder / "config.json", CONFIG_LIMIT)
-    for name in ("tokenizer_config.json", "generation_config.json", "processor_config.json"):
-        if (folder / name).exists():
-            _refuse_code_keys(folder, name, _json(folder / name, CONFIG_LIMIT))
-    _refuse_code_keys(folder, "config.json", config)
-    _refuse_quantisation(folder, config)
-    template = folder / "chat_template.jinja"
-    if template.exists() and template.stat().st_size > TEMPLATE_LIMIT:
-        raise ModelUnavailable(
-            f"{template} has more than {TEMPLATE_LIMIT:,} bytes; that is no chat template"
-        )
-    for path in weights:
-        check_safetensors(path)
-    return config
 
 
 def check_safetensors(path: Path) -> None:
@@ -102,7 +107,14 @@ def check_safetensors(path: Path) -> None:
         )
 
 
-def _json(path: Path, limit: int) -> dict[str, Any]:
+@overload
+def plain_json(path: Path, limit: int) -> dict[str, Any]: ...
+@overload
+def plain_json(path: Path, limit: int, kind: type[list[Any]]) -> list[Any]: ...
+def plain_json(
+    path: Path, limit: int, kind: type[dict[str, Any]] | type[list[Any]] = dict
+) -> dict[str, Any] | list[Any]:
+    """The file's JSON object, or list where `kind` says so; at most `limit` bytes of it."""
     if not path.is_file():
         raise ModelUnavailable(
             f"{path.parent} holds no {path.name}; it is not a whole model folder"
@@ -113,8 +125,9 @@ def _json(path: Path, limit: int) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise ModelUnavailable(f"{path} is not valid JSON ({error}); fetch it again") from error
-    if not isinstance(value, dict):
-        raise ModelUnavailable(f"{path} is not a JSON object; fetch it again")
+    if not isinstance(value, kind):
+        wanted = "object" if kind is dict else "list"
+        raise ModelUnavailable(f"{path} is not a JSON {wanted}; fetch it again")
     return value
 
 

@@ -32,23 +32,31 @@ _DATES: tuple[Comparison, ...] = (
     *("at_least", "at_most", "before", "after", "in_month", *_EMPTY),
 )
 _TEXTS: tuple[Comparison, ...] = ("equals", "not_equals", "contains", "not_contains", *_EMPTY)
+CellKind = Literal["number", "date", "text", "mixed"]
+FITTING: dict[CellKind, tuple[Comparison, ...]] = {
+    "number": _NUMBERS,
+    "date": _DATES,
+    "text": _TEXTS,
+    "mixed": COMPARISONS,
+}
+"""The comparisons that make sense for what a column holds."""
 _SAMPLE = 200
 """So many cells show what a column holds."""
 
 _PERIOD = r"^[0-9]{4}(-[0-9]{2})?$"
 
 
-def fitting(column: pl.Series) -> tuple[Comparison, ...]:
-    """The comparisons that make sense for what the column holds: numbers, dates or text."""
+def kind_of(column: pl.Series) -> CellKind:
+    """What the column's cells are, as far as the first ones show."""
     cells = column.filter(~is_empty(column)).head(_SAMPLE)
     if cells.is_empty():
-        return COMPARISONS
+        return "mixed"
     are_dates, are_numbers = dates(cells).is_not_null(), numbers(cells).is_not_null()
     if are_dates.all():
-        return _DATES
+        return "date"
     if are_numbers.all():
-        return _NUMBERS
-    return COMPARISONS if are_dates.any() or are_numbers.any() else _TEXTS
+        return "number"
+    return "mixed" if are_dates.any() or are_numbers.any() else "text"
 
 
 def matches(column: pl.Series, comparison: Comparison, value: str) -> pl.Series:

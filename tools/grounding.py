@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tools.base import GROUND_KEY
+from tools.comparison import FITTING, CellKind
 
 Schema = dict[str, Any]
 
@@ -38,6 +39,14 @@ _STEM = rf"[{_LETTERS}][{_LETTERS}-]{{0,{NAME_PART - 1}}}"
 _ENDING = r"(\.[a-zA-Z0-9]{1,10})"
 
 
+VALUE_LENGTH = 40
+"""Longest number or date to compare with, in characters."""
+_VALUES = {
+    "number": r"^-?[0-9]{1,15}(\.[0-9]{1,9})?$",
+    "date": r"^[0-9]{4}(-[0-9]{1,2}){0,2}(T[0-9]{2}:[0-9]{2})?$",
+}
+
+
 class World(Protocol):
     """What exists at the moment of a call."""
 
@@ -50,8 +59,8 @@ class World(Protocol):
     def values(self, path: str, column: str) -> list[str] | None:
         """Distinct values, or None where they are more than `VALUE_LIMIT`."""
 
-    def comparisons(self, path: str, column: str) -> list[str] | None:
-        """How the column's cells can be compared, or None where that is not known."""
+    def kind(self, path: str, column: str) -> CellKind:
+        """What the column's cells are: `mixed` where that is not known."""
 
     def pages(self, path: str) -> int: ...
     def skills(self) -> list[str]: ...
@@ -78,9 +87,7 @@ class Remembered:
         def __getattr__(self, name: str) -> Any: ...
 
 
-_QUESTIONS = (
-    *("folders", "new_files", "columns", "values", "comparisons", "pages", "skills", "handles"),
-)
+_QUESTIONS = (*("folders", "new_files", "columns", "values", "kind", "pages", "skills", "handles"),)
 
 
 def ground(schema: Schema, world: World, done: Iterable[Mapping[str, Any]] = ()) -> Schema | None:
@@ -182,10 +189,12 @@ def _split(
     if keys is None or len(keys) > ALTERNATIVE_LIMIT:
         return [_replaced(alternative, name, _free(prop, kind))]
     parts: list[Schema] = []
-    if "beside" in facts:
-        alternative, parts = _apart(alternative, name, facts["beside"], facts["when"])
-    groups: dict[tuple[Any, ...] | None, list[str]] = {}
     table = _single(alternative)
+    if "beside" in facts:
+        kinds = {world.kind(table, key) for key in keys} if table is not None else {"mixed"}
+        free = _described(prop, _of_kind(kinds.pop() if len(kinds) == 1 else "mixed"))
+        alternative, parts = _apart(alternative, name, free, facts["beside"], facts["when"])
+    groups: dict[tuple[Any, ...] | None, list[str]] = {}
     for key in keys:
         choice = _choice(kind, key, table, world)
         groups.setdefault(None if choice is None else tuple(choice), []).append(key)
@@ -214,15 +223,23 @@ def _free(prop: Schema, kind: str) -> Schema:
     )
 
 
+def _of_kind(kind: str) -> Schema:
+    """A value to compare cells of this kind with."""
+    pattern = _VALUES.get(kind)
+    if pattern is None:
+        return _bounded(TEXT_LIMIT)
+    return {"type": "string", "pattern": pattern, "maxLength": VALUE_LENGTH}
+
+
 def _apart(
-    whole: Schema, name: str, beside: str, when: Sequence[str]
+    whole: Schema, name: str, free_value: Schema, beside: str, when: Sequence[str]
 ) -> tuple[Schema, list[Schema]]:
     """The part where `beside` is one of `when`, and the one with its other choices, `name` free."""
     prop = whole["properties"][beside]
     others = [value for value in prop["enum"] if value not in when]
     same = [value for value in prop["enum"] if value in when]
     free = _replaced(whole, beside, {**prop, "enum": others})
-    free = _replaced(free, name, _described(whole["properties"][name], _bounded(TEXT_LIMIT)))
+    free = _replaced(free, name, free_value)
     return _replaced(whole, beside, {**prop, "enum": same}), [free] if others else []
 
 
@@ -235,8 +252,7 @@ def _choice(kind: str, key: str, table: str | None, world: World) -> list[Any] |
     if kind == "value":
         return world.values(table, key) if table is not None else None
     if kind == "comparison":
-        found = world.comparisons(table, key) if table is not None else None
-        return None if found is None else list(found)
+        return list(FITTING[world.kind(table, key)]) if table is not None else None
     raise ValueError(f"unknown kind of argument: {kind}")
 
 

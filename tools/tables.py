@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from tools.comparison import Comparison, fitting
+from tools.comparison import CellKind, kind_of
 from tools.table_files import parse_table
 from tools.table_text import is_empty, text_of
 from tools.workspace import Workspace
@@ -24,7 +24,7 @@ class _Kept:
     stamp: Stamp
     frame: pl.DataFrame
     values: dict[tuple[str, int], list[str] | None] = field(default_factory=dict)
-    comparisons: dict[str, tuple[Comparison, ...]] = field(default_factory=dict)
+    kinds: dict[str, CellKind] = field(default_factory=dict)
     """What was asked about columns: before every call the same is asked again."""
 
 
@@ -58,14 +58,14 @@ class Tables:
             table.values[column, limit] = _distinct(table.frame[column], limit)
         return table.values[column, limit]
 
-    def comparisons(self, path: str, column: str) -> tuple[Comparison, ...]:
-        """How the column's cells can be compared; no way where there is no such column."""
+    def kind(self, path: str, column: str) -> CellKind:
+        """What the column's cells are; `mixed` where there is no such column."""
         table = self._table(path)
         if column not in table.frame.columns:
-            return ()
-        if column not in table.comparisons:
-            table.comparisons[column] = fitting(table.frame[column])
-        return table.comparisons[column]
+            return "mixed"
+        if column not in table.kinds:
+            table.kinds[column] = kind_of(table.frame[column])
+        return table.kinds[column]
 
     def frame(self, path: str) -> pl.DataFrame:
         """The whole table.

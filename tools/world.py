@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from tools.comparison import CellKind
 from tools.context import Results
 from tools.errors import ToolError
 from tools.grounding import VALUE_LIMIT
@@ -57,11 +58,11 @@ class WorkspaceWorld:
         except ToolError:
             return None
 
-    def comparisons(self, path: str, column: str) -> list[str] | None:
+    def kind(self, path: str, column: str) -> CellKind:
         try:
-            return list(self._tables.comparisons(path, column))
+            return self._tables.kind(path, column)
         except ToolError:
-            return None
+            return "mixed"
 
     def pages(self, path: str) -> int:
         return self._results.pages(path) if path in self._results.handles() else self._pages(path)

@@ -8,7 +8,13 @@ from models import catalogue
 from models.catalogue import CATALOGUE, Entry, Hub, Wheel, find, for_card
 from models.errors import ModelUnavailable
 
-CONFIGS = {"smollm2": "llama", "qwen2.5": "qwen2", "qwen3": "qwen3", "minilm": "bert"}
+CONFIGS = {
+    "smollm2": "llama",
+    "qwen2.5": "qwen2",
+    "qwen3": "qwen3",
+    "minilm": "bert",
+    "multilingual-minilm": "bert",
+}
 
 
 def test_default_is_the_embedded_model() -> None:

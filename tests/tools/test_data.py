@@ -9,7 +9,6 @@ import pytest
 from langchain_core.tools import BaseTool
 
 from tools.base import facts_of
-from tools.comparison import COMPARISONS
 from tools.context import ToolContext
 from tools.data import get_tools
 from tools.errors import ToolFailed, ToolRetry
@@ -408,15 +407,9 @@ def test_a_broken_table_is_not_to_be_tried_again(call: Call, workspace: Path) ->
         call("preview_table", "bad.csv")
 
 
-def test_the_comparisons_fit_what_a_column_holds(workspace: Path) -> None:
+def test_what_a_column_holds_is_seen(workspace: Path) -> None:
     (workspace / "more.csv").write_text("number,mixed,empty\n1,1,\n2.5,two,\n")
     tables = Tables(Workspace(workspace))
-    city, day = tables.comparisons("orders.csv", "city"), tables.comparisons("orders.csv", "day")
-    number = tables.comparisons("more.csv", "number")
-    for comparison, fits in {"contains": city, "in_month": day, "greater": number}.items():
-        assert comparison in fits
-    for comparison, unfit in {"contains": number, "in_month": city, "greater": day}.items():
-        assert comparison not in unfit
-    assert tables.comparisons("more.csv", "mixed") == COMPARISONS
-    assert tables.comparisons("more.csv", "empty") == COMPARISONS
-    assert tables.comparisons("more.csv", "nothing") == ()
+    kinds = [tables.kind("orders.csv", "city"), tables.kind("orders.csv", "day")]
+    kinds += [tables.kind("more.csv", name) for name in ("number", "mixed", "empty", "nothing")]
+    assert kinds == ["text", "date", "number", "mixed", "mixed", "mixed"]

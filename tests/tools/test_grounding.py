@@ -1,7 +1,7 @@
 """What a call may contain is what exists: files, columns, values, pages, handles."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import jsonschema
 from hypothesis import given, settings
@@ -19,6 +19,7 @@ from tools.base import (
     Value,
     tool,
 )
+from tools.comparison import CellKind
 from tools.grounding import ENUM_LIMIT, Schema, ground
 from tools.toolbox import arguments_schema
 
@@ -57,8 +58,10 @@ class Shelf:
     def values(self, path: str, column: str) -> list[str] | None:
         return self._values.get((path, column))
 
-    def comparisons(self, path: str, column: str) -> list[str] | None:
-        return {"day": ["before", "after"], "name": ["equals"]}.get(column)
+    def kind(self, path: str, column: str) -> CellKind:
+        return cast(
+            CellKind, {"day": "date", "name": "text", "size": "number"}.get(column, "mixed")
+        )
 
     def pages(self, path: str) -> int:
         return self._pages.get(path, 1)
@@ -119,7 +122,8 @@ def compare(
 def sift(
     path: ExistingTable,
     column: Annotated[str, Column(of="path")],
-    how: Annotated[Literal["equals", "before", "after"], Ground("comparison", of="column")],
+    how: Annotated[Literal["equals", "before", "less"], Ground("comparison", of="column")],
+    value: Annotated[str, Value(of="column", beside="how", when=("equals",))],
 ) -> str:
     """Sift.
 
@@ -127,6 +131,7 @@ def sift(
         path: the table.
         column: the column.
         how: how.
+        value: the value.
     """
     return path
 
@@ -204,18 +209,30 @@ def test_a_page_exists_only_in_its_own_file() -> None:
     assert not accepts(schema, {"path": "a.txt", "page": 3})
 
 
-def test_a_comparison_fits_the_column() -> None:
-    shelf = Shelf(["a.csv"], columns={"a.csv": ["day", "name", "other"]})
+def test_a_comparison_and_its_value_fit_the_column() -> None:
+    shelf = Shelf(["a.csv"], columns={"a.csv": ["day", "name", "size", "other"]})
     schema = ground(arguments_schema(sift), shelf)
-    fits = {"day": ["before", "after"], "name": ["equals"], "other": ["equals", "before", "after"]}
-    for column in fits:
-        for how in ("equals", "before", "after"):
-            call = {"path": "a.csv", "column": column, "how": how}
-            assert accepts(schema, call) is (how in fits[column])
-    # Where the table is not known yet, every comparison is left.
+
+    def fits(column: str, how: str, value: str) -> bool:
+        return accepts(schema, {"path": "a.csv", "column": column, "how": how, "value": value})
+
+    assert fits("day", "before", "2024-03")
+    assert not fits("day", "before", "March")
+    assert not fits("day", "less", "2024-03")
+    assert fits("size", "less", "-2.5")
+    assert not fits("size", "less", "}")
+    assert not fits("size", "before", "2024-03")
+    assert fits("name", "equals", "Rome")
+    assert not fits("name", "less", "5")
+    for how in ("equals", "before", "less"):
+        assert fits("other", how, "anything")
+
+
+def test_of_tables_with_the_same_columns_every_comparison_is_left() -> None:
     crowd = Shelf(["a.csv", "b.csv"], columns={"a.csv": ["day"], "b.csv": ["day"]})
     schema = ground(arguments_schema(sift), crowd)
-    assert accepts(schema, {"path": "b.csv", "column": "day", "how": "equals"})
+    call = {"path": "b.csv", "column": "day", "how": "less", "value": "5"}
+    assert accepts(schema, call)
 
 
 def test_columns_and_values_belong_to_their_table() -> None:
