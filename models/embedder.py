@@ -116,8 +116,8 @@ def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 
 def load_embedder(
-    name: str = catalogue.EMBEDDER,
-    home: Path = Path(),
+    name: str,
+    home: Path,
     *,
     device: str | None = None,
     progress: Progress | None = None,
