@@ -27,7 +27,7 @@ from tools.data_steps import (
 )
 from tools.errors import ToolRetry
 from tools.table_files import table_bytes
-from tools.table_show import count_of, count_text, show
+from tools.table_show import count_of, count_text, one_row, show
 
 TableColumn = Annotated[str, Column(of="path")]
 FittingComparison = Annotated[Comparison, Ground("comparison", of="column")]
@@ -149,7 +149,13 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
             order: largest_first or smallest_first; dates: largest is newest.
         """
         frame = tables.frame(path)
-        return show(ordered(frame, column_named(frame, column, path), order), rows=10)
+        by = column_named(frame, column, path)
+        found = ordered(frame, by, order)
+        return (
+            f"First is {one_row(found)}\n{show(found, rows=10)}"
+            if found.height
+            else show(found, rows=0)
+        )
 
     @tool(effect="read", family="data", says="calculate over {path}")
     def calculate(path: ExistingTable, column: TableColumn, operation: Operation) -> str:

@@ -21,6 +21,13 @@ def show(frame: pl.DataFrame, *, rows: int) -> str:
     return "\n".join(lines)
 
 
+def one_row(frame: pl.DataFrame) -> str:
+    """The first row in words, `a: 1, b: x`; a small model mistakes lines of cells."""
+    names = frame.columns[:_COLUMNS]
+    cells = [(name, text_of(frame[name].head(1))[0]) for name in names]
+    return ", ".join(f"{_cell(name)}: {_cell(value)}" for name, value in cells)
+
+
 def count_of(frame: pl.DataFrame) -> str:
     """`3 rows, 1 column`."""
     return f"{count_text(frame.height, 'row')}, {count_text(frame.width, 'column')}"

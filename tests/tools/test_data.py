@@ -199,7 +199,8 @@ def test_sorts_numbers_dates_and_text(
     sorted_ids = pl.read_csv(workspace / "out/sorted.csv", infer_schema=False)["id"].to_list()
     assert sorted_ids == ids
     shown = call("top_rows", column=column, order=order).splitlines()
-    assert [line.split(" | ")[0] for line in shown[1:]] == ids
+    assert shown[0].startswith(f"First is id: {ids[0]}, city: ")
+    assert [line.split(" | ")[0] for line in shown[2:]] == ids
 
 
 @pytest.mark.parametrize(
