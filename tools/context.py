@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tools.tables import Tables
 from tools.workspace import Workspace
+
+if TYPE_CHECKING:
+    from memory.store import FaissMemory
 
 
 class Reader(Protocol):
@@ -46,6 +49,8 @@ class ToolContext:
     reader: Reader | None = None
     """None where no model is at hand; families that need one then offer nothing."""
     results: Results = field(default_factory=NoResults)
+    memory: "FaissMemory | None" = None
+    """The long-term memory; None where the run has none, and its tools are then not offered."""
 
     @cached_property
     def tables(self) -> Tables:

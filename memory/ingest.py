@@ -1,0 +1,194 @@
+"""Takes documents into memory as chunks, again only what changed, and drops what is gone.
+
+    report = ingest(["docs", "handbook.pdf"], memory, root=Path.cwd(), read=sections_of)
+
+A chunk's id comes from its source and text, so a changed file costs an embedding only for the
+passages that are new. A file counts as taken in when all its chunks of its present hash are there:
+a run that is killed on the way leaves whole chunks, and the next one mends the rest.
+
+Covered: broken, huge and binary files; one never stops the others. Not covered: a file that is
+changed while it is read (the next run sees it); two runs at once over the same files (the next run
+mends what they leave).
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from langchain_core.documents import Document
+
+from memory.chunks import CUTTER, Chunk, NoText, Section, cut
+from memory.errors import StoreError
+from memory.sources import find_sources, is_below
+
+MAX_BYTES = 64 << 20
+"""A larger file is refused before it is read; as text it would be some 100,000 chunks."""
+
+Read = Callable[[str, bytes], Iterable[Section]]
+"""From a file's name and bytes to its text; raises NoText for a file without text."""
+
+
+class Passages(Protocol):
+    """What is asked of the memory; `FaissMemory` has it."""
+
+    def add_documents(self, documents: list[Document], *, ids: list[str]) -> list[str]: ...
+    def update_metadata(self, changes: Mapping[str, Mapping[str, Any]]) -> int: ...
+    def delete(self, ids: Sequence[str] | None = None) -> bool | None: ...
+    def scan(self, filter: Mapping[str, Any] | None = None) -> Iterator[Document]: ...
+
+
+@dataclass
+class IngestReport:
+    """What became of each source; a source is the path relative to the root."""
+
+    added: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    """Were in memory and are gone."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Why it could not be read; what memory had of it before is kept."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Found in a folder and of no use: pictures, programs, empty files."""
+    chunks_added: int = 0
+    chunks_removed: int = 0
+
+
+@dataclass
+class _Held:
+    """What memory has of one source."""
+
+    chunks: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Id to metadata."""
+
+    def is_whole(self, sha256: str) -> bool:
+        wanted = {"sha256": sha256, "cutter": CUTTER, "chunks": len(self.chunks)}
+        return bool(self.chunks) and all(
+            wanted.items() <= metadata.items() for metadata in self.chunks.values()
+        )
+
+
+def ingest(
+    paths: Iterable[str | Path],
+    memory: Passages,
+    *,
+    root: Path,
+    read: Read,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> IngestReport:
+    """Take files, and all files in folders, into memory.
+
+    Args:
+        paths: relative ones are taken from `root`. One that is gone is removed from memory.
+        root: sources are named relative to this folder; those outside it by their whole path.
+        read: gives the text of a file.
+        progress: called with a source, how many are done, and how many there are.
+
+    Raises:
+        StoreError: the memory cannot take it; what was taken in before that stays.
+    """
+    found = find_sources(paths, root)
+    report = IngestReport(failed=found.failed)
+    held = _held(memory, found.asked)
+    for number, (source, path) in enumerate(found.files.items()):
+        if progress is not None:
+            progress(source, number, len(found.files))
+        try:
+            _take(source, path, held.get(source, _Held()), memory, read, report)
+        except StoreError:
+            raise
+        except NoText as reason:
+            told = report.failed if source in found.named else report.skipped
+            told[source] = str(reason)
+            _drop(held.get(source), memory, report)
+        except Exception as error:  # the libraries that parse files raise anything
+            report.failed[source] = str(error) or type(error).__name__
+    for source in sorted(held.keys() - found.files.keys()):
+        if not is_below(source, found.failed):
+            _drop(held[source], memory, report)
+            report.removed.append(source)
+    for source in found.missing:
+        if not any(is_below(gone, [source]) for gone in report.removed):
+            report.failed[source] = "there is no such file or folder"
+    return report
+
+
+def _take(
+    source: str, path: Path, held: _Held, memory: Passages, read: Read, report: IngestReport
+) -> None:
+    """Bring memory up to date with one file."""
+    data = _bytes(path)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if held.is_whole(sha256):
+        report.unchanged.append(source)
+        return
+    chunks = [chunk for section in read(source, data) for chunk in cut(section)]
+    if not chunks:
+        raise NoText("it has no text")
+    documents = _documents(source, sha256, chunks)
+    new = {id: document for id, document in documents.items() if id not in held.chunks}
+    if new:
+        memory.add_documents(list(new.values()), ids=list(new))
+    kept = {id: document.metadata for id, document in documents.items() if id in held.chunks}
+    memory.update_metadata(
+        {id: {**facts, "created": held.chunks[id].get("created")} for id, facts in kept.items()}
+    )
+    gone = [id for id in held.chunks if id not in documents]
+    memory.delete(gone)
+    report.chunks_added += len(new)
+    report.chunks_removed += len(gone)
+    (report.changed if held.chunks else report.added).append(source)
+
+
+def _documents(source: str, sha256: str, chunks: Sequence[Chunk]) -> dict[str, Document]:
+    """The chunks by id, in order; the same text twice in a file has two ids."""
+    documents: dict[str, Document] = {}
+    times: dict[str, int] = {}
+    now = time.time()
+    for chunk in chunks:
+        times[chunk.text] = again = times.get(chunk.text, 0) + 1
+        hashed = hashlib.sha256(f"{source}\0{again}\0{chunk.text}".encode("utf-8", "replace"))
+        metadata = {
+            "kind": "chunk",
+            "origin": "document",
+            "trust": "untrusted",
+            "source": source,
+            "position": chunk.position,
+            "sha256": sha256,
+            "cutter": CUTTER,
+            "chunks": len(chunks),
+            "created": now,
+        }
+        documents[f"chunk-{hashed.hexdigest()[:32]}"] = Document(chunk.text, metadata=metadata)
+    return documents
+
+
+def _drop(held: _Held | None, memory: Passages, report: IngestReport) -> None:
+    if held is not None and held.chunks:
+        memory.delete(list(held.chunks))
+        report.chunks_removed += len(held.chunks)
+
+
+def _held(memory: Passages, below: Sequence[str]) -> dict[str, _Held]:
+    """What memory has of the sources at or below these."""
+    held: dict[str, _Held] = {}
+    for document in memory.scan({"kind": "chunk"}):
+        source = document.metadata.get("source")
+        if isinstance(source, str) and document.id is not None and is_below(source, below):
+            held.setdefault(source, _Held()).chunks[document.id] = document.metadata
+    return held
+
+
+def _bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        facts = os.fstat(file.fileno())
+        if facts.st_size > MAX_BYTES:
+            raise ValueError(f"it has {facts.st_size:,} bytes; at most {MAX_BYTES:,} are read")
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"it has grown beyond {MAX_BYTES:,} bytes, the most that are read")
+    return data

@@ -1,0 +1,43 @@
+"""Finds the passages of ingested documents that answer a question."""
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.documents import Document
+
+if TYPE_CHECKING:
+    from memory.store import FaissMemory
+
+CHUNKS = {"kind": "chunk"}
+
+
+def has_passages(memory: "FaissMemory") -> bool:
+    """Whether any document was taken in."""
+    return memory.count(CHUNKS) > 0
+
+
+def find_passages(
+    memory: "FaissMemory", query: str, *, source: str | None = None, limit: int = 5
+) -> list[Document]:
+    """At most `limit` chunks, the best first, of one document or of all."""
+    filter: dict[str, Any] = CHUNKS if source is None else {**CHUNKS, "source": source}
+    return memory.similarity_search(query, k=limit, filter=filter)
+
+
+def known_source(memory: "FaissMemory", named: str) -> str | None:
+    """The source that `named` means: itself, or the only one that ends with it."""
+    if memory.count({**CHUNKS, "source": named}):
+        return named
+    ending = [source for source in sources(memory) if source.endswith(f"/{named}")]
+    return ending[0] if len(ending) == 1 else None
+
+
+def sources(memory: "FaissMemory") -> list[str]:
+    """Every document of which there are chunks, sorted; reads them all."""
+    return sorted({str(chunk.metadata.get("source", "")) for chunk in memory.scan(CHUNKS)})
+
+
+def close_sources(memory: "FaissMemory", named: str, count: int = 5) -> list[str]:
+    """Sources that `named` may have meant; the first few where none is close."""
+    known = sources(memory)
+    return get_close_matches(named, known, n=count, cutoff=0.4) or known[:count]
