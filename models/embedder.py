@@ -106,13 +106,19 @@ class TextEmbedder(Embeddings):
 def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
     """Indexes in batches of texts of about one length, longest first.
 
-    Each batch has at most BATCH_TEXTS texts and, padded, BATCH_TOKENS tokens; at least one text.
+    Each batch has at most BATCH_TEXTS texts and, padded, BATCH_TOKENS tokens (or one text), and
+    none in it is shorter than half the longest, so that less than half is padding.
     """
-    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    while order:
-        size = min(BATCH_TEXTS, max(1, BATCH_TOKENS // max(1, lengths[order[0]])))
-        yield order[:size]
-        order = order[size:]
+    batch: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        longest = lengths[batch[0]] if batch else lengths[i]
+        is_full = len(batch) == BATCH_TEXTS or (len(batch) + 1) * longest > BATCH_TOKENS
+        if batch and (is_full or 2 * lengths[i] < longest):
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
 
 
 def load_embedder(

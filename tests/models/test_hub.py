@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,10 +14,12 @@ from tenacity import wait_none
 from models import pull as pulling
 from models.catalogue import Entry
 from models.chat import ChatLocal
+from models.embedder import load_embedder
 from models.errors import ConnectionLost, ModelUnavailable
 from models.load import hub_entry, load_chat
 from models.pull import pull, pulled_folder
 from tests.models.tiny import publish
+from tests.models.tiny_encoder import write_encoder
 
 COMMIT = "a" * 40
 
@@ -40,6 +43,11 @@ class Hub(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
+    def rows(self) -> list[dict[str, object]]:
+        """Every file of the repository, the way the hub lists it."""
+        files = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        return [_row(path, path.relative_to(self.folder).as_posix()) for path in files]
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: Hub
@@ -55,12 +63,12 @@ class _Handler(BaseHTTPRequestHandler):
         if hub.status != 200:
             self._send(b"{}", status=hub.status, headers=_REASONS.get(hub.status, {}))
         elif path.startswith("/api/models/owner/llama/tree/"):
-            self._send(json.dumps([_row(p) for p in sorted(hub.folder.iterdir())]).encode())
+            self._send(json.dumps(hub.rows()).encode())
         elif path.startswith(("/api/models/owner/llama/revision/", "/api/models/owner/llama")):
-            files = [_row(p) | {"rfilename": p.name} for p in sorted(hub.folder.iterdir())]
+            files = [row | {"rfilename": row["path"]} for row in hub.rows()]
             self._send(json.dumps({"id": "owner/llama", "sha": COMMIT, "siblings": files}).encode())
         elif path.startswith("/owner/llama/resolve/"):
-            self._file(hub.folder / path.rsplit("/", 1)[1])
+            self._file(hub.folder / path.split("/", 5)[5])
         else:
             self._send(b"{}", status=404, headers={"X-Error-Code": "RepoNotFound"})
 
@@ -94,9 +102,9 @@ class _Handler(BaseHTTPRequestHandler):
 _REASONS = {404: {"X-Error-Code": "RepoNotFound"}, 403: {"X-Error-Code": "GatedRepo"}}
 
 
-def _row(path: Path) -> dict[str, object]:
+def _row(path: Path, name: str) -> dict[str, object]:
     data = path.read_bytes()
-    row: dict[str, object] = {"type": "file", "path": path.name, "size": len(data), "oid": "0" * 40}
+    row: dict[str, object] = {"type": "file", "path": name, "size": len(data), "oid": "0" * 40}
     if path.suffix == ".safetensors":
         sha256 = hashlib.sha256(data).hexdigest()
         row["lfs"] = {"oid": sha256, "sha256": sha256, "size": len(data), "pointerSize": 130}
@@ -129,6 +137,18 @@ def test_a_hub_id_is_pulled_and_opened(hub: Hub, home: Path) -> None:
     model = load_chat("owner/llama", home, max_tokens=3)
     assert isinstance(model, ChatLocal)
     assert model.invoke("Hello").text is not None
+
+
+def test_a_sentence_encoder_is_pulled_with_all_its_steps(hub: Hub, home: Path) -> None:
+    shutil.rmtree(hub.folder)
+    write_encoder(hub.folder, dense=8, prompts={"query": "find: "})
+    (hub.folder / "2_Dense" / "pytorch_model.bin").write_bytes(b"a pickle")
+    pulled = load_embedder("owner/llama", home, device="cpu")
+    local = write_encoder(home / "local", dense=8, prompts={"query": "find: "})
+    same = load_embedder(str(local), home, device="cpu")
+    assert pulled.embed_query("refunds") == pytest.approx(same.embed_query("refunds"), abs=1e-6)
+    assert pulled.fingerprint.revision == same.fingerprint.revision
+    assert "pytorch_model.bin" not in hub.fetched
 
 
 def test_only_data_files_are_fetched(hub: Hub, home: Path, entry: Entry) -> None:
