@@ -9,10 +9,12 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tools import BaseTool
@@ -34,8 +36,9 @@ from agent.permissions import Mode, Permissions, Rules, load_grants
 from agent.planner import Planner
 from agent.reader import ModelReader
 from agent.recorder import Recorder
+from agent.run_notes import MODES, RunNotes, notes_of
 from agent.runs import JOURNAL, RunStore
-from agent.settings import Settings
+from agent.settings import Memory, Settings
 from agent.state import RunState
 from agent.status import Status, exit_code
 from prompts.render import render
@@ -50,6 +53,8 @@ from tools.world import WorkspaceWorld
 
 LARGE = 1_000_000_000
 """From so many parameters on, a plan and a thought before each call help; below, they hurt."""
+NOTES_SHARE = 16
+"""Notes take at most this part of the model's window."""
 THOUGHT_CHARS = 200
 OFFERED = ("read", "remember", "write")
 """Effects of the tools that a goal gets when it names none."""
@@ -85,6 +90,8 @@ class Agent(Runnable[Any, RunResult]):
         approver: Approver | None = None,
         listener: Listener | None = None,
         settings: Settings | None = None,
+        memory: Memory | None = None,
+        embedder: Embeddings | None = None,
         plan: str | None = None,
         thought_chars: int | None = None,
         interrupt: Interrupt | None = None,
@@ -102,6 +109,8 @@ class Agent(Runnable[Any, RunResult]):
             home: where state lives; TUNEWARD_HOME or the user's data folder where left out.
             approver: answers what must be asked; nobody where left out.
             listener: watches every event.
+            memory: `off`, `read` or `write` where goal and settings do not say; else `read`.
+            embedder: makes the vectors of the long-term memory; the settings' one where left out.
             plan: `off`, `once` or `adaptive`; by the model's size where left out.
             thought_chars: length of the thought before each call; by the model's size likewise.
             on_progress: called with (what, done, total) while a model is fetched.
@@ -127,6 +136,8 @@ class Agent(Runnable[Any, RunResult]):
         self._plugin_sources = [*chosen.plugins, *named]
         self._approver: Approver = approver or Headless()
         self._listener: Listener = listener or Silent()
+        self._memory = memory
+        self._embeddings = embedder
         self._plan = plan
         self._thought_chars = thought_chars
         self._on_progress = on_progress
@@ -173,7 +184,9 @@ class Agent(Runnable[Any, RunResult]):
         run = self.runs.new()
         try:
             with Journal(self.runs.folder(run) / JOURNAL, run) as journal:
-                return self._start(RunState(run), journal, goal, model, follow_up=False)
+                state = RunState(run)
+                with self._notes(state, goal) as notes:
+                    return self._start(state, journal, goal, model, notes, follow_up=False)
         except BaseException:
             self.runs.discard_if_empty(run)
             raise
@@ -187,7 +200,9 @@ class Agent(Runnable[Any, RunResult]):
             goal = self.goal(text).model_copy(
                 update={"workspace": state.goal.workspace, "model": state.goal.model}
             )
-            return self._start(state, journal, goal, self._model(goal.model), follow_up=True)
+            model = self._model(goal.model)
+            with self._notes(state, goal) as notes:
+                return self._start(state, journal, goal, model, notes, follow_up=True)
 
     def resume(self, run: str) -> RunResult:
         """Go on with a run that was interrupted, died, or waits for a person.
@@ -205,10 +220,19 @@ class Agent(Runnable[Any, RunResult]):
             model = self._model(state.options["model"])
             event = journal.add("run_started", {"goal": state.goal.goal, "resumed": True})
             state.apply(event)
-            return self._go(state, journal, model, self._parts(state.goal, model, state))
+            with self._notes(state, state.goal) as notes:
+                parts = self._parts(state.goal, model, state, notes)
+                return self._go(state, journal, model, parts)
 
     def _start(
-        self, state: RunState, journal: Journal, goal: Goal, model: Any, *, follow_up: bool
+        self,
+        state: RunState,
+        journal: Journal,
+        goal: Goal,
+        model: Any,
+        notes: RunNotes | None,
+        *,
+        follow_up: bool,
     ) -> RunResult:
         goal = goal.model_copy(update={"budget": _narrowed(goal.budget, self.settings)})
         size = getattr(model, "parameters", LARGE)
@@ -216,11 +240,15 @@ class Agent(Runnable[Any, RunResult]):
         thought = self._thought_chars
         if thought is None:
             thought = THOUGHT_CHARS if size >= LARGE else 0
-        parts = self._parts(goal, model, state)
+        parts = self._parts(goal, model, state, notes)
         files = overview(parts.world)
-        messages = [
-            ("user", render("follow_up" if follow_up else "goal", goal=goal.goal, overview=files))
-        ]
+        asked = render("follow_up" if follow_up else "goal", goal=goal.goal, overview=files)
+        recalled: list[str] = []
+        if notes is not None:
+            room = getattr(model, "window", 8_192) // NOTES_SHARE
+            text, recalled = notes.for_context(model.get_num_tokens, room)
+            asked = f"{text}\n\n{asked}" if text else asked
+        messages = [("user", asked)]
         if not follow_up:
             system = render("agent") + (f" {render('thought')}" if thought else "")
             messages.insert(0, ("system", system))
@@ -248,6 +276,7 @@ class Agent(Runnable[Any, RunResult]):
                 "goal": goal.model_dump(mode="json", by_alias=True),
                 "options": options,
                 "messages": messages,
+                **({"recalled": recalled} if recalled else {}),
             },
         )
         state.apply(event)
@@ -286,6 +315,8 @@ class Agent(Runnable[Any, RunResult]):
             window=window,
         )
         status = loop.run()
+        if parts.notes is not None:
+            parts.notes.settle()
         return RunResult(
             state.run,
             status,
@@ -301,16 +332,38 @@ class Agent(Runnable[Any, RunResult]):
 
     def tools(self, goal: Goal) -> Toolbox:
         """The tools that a goal would be offered; loads no model."""
-        return self._parts(goal, None, RunState("none")).toolbox
+        return self._parts(goal, None, RunState("none"), None).toolbox
 
-    def _parts(self, goal: Goal, model: Any, state: RunState) -> "_Parts":
+    def _notes(self, state: RunState, goal: Goal) -> AbstractContextManager[RunNotes | None]:
+        """The long-term memory as this run may use it, while it lasts."""
+        mode = goal.memory or self._memory or self.settings.memory
+        if "memory" in self.settings.provenance:  # somebody limited it
+            mode = min(mode, self.settings.memory, key=MODES.index)
+        return notes_of(state, goal.goal, mode, self.settings.home, self._embedder)
+
+    def _embedder(self) -> Embeddings:
+        """What makes the vectors, loaded once per agent."""
+        with self._loading:
+            if self._embeddings is None:
+                from models.embedder import load_embedder
+
+                self._embeddings = load_embedder(
+                    self.settings.embedder,
+                    self.settings.home,
+                    device=self.settings.device,
+                    progress=self._on_progress,
+                )
+            return self._embeddings
+
+    def _parts(self, goal: Goal, model: Any, state: RunState, notes: RunNotes | None) -> "_Parts":
         versions = self.runs.folder(state.run) / "versions"
         workspace = Workspace(
             goal.workspace, versions=versions, protected=_protected(goal, self.settings.home)
         )
         workspace.written |= state.written
         reader = ModelReader(model, lambda: self.interrupt.requested)
-        context = ToolContext(workspace, reader, state.results)
+        memory = notes.book.memory if notes is not None else None
+        context = ToolContext(workspace, reader, state.results, memory=memory, notes=notes)
         world = WorkspaceWorld(
             workspace,
             context.tables,
@@ -318,7 +371,8 @@ class Agent(Runnable[Any, RunResult]):
             state.results,
             mentioned=[p for p in mentioned_files(goal.goal) if not workspace.exists(p)],
         )
-        return _Parts(workspace, world, Toolbox(self._select(goal, context, state), world))
+        toolbox = Toolbox(self._select(goal, context, state), world)
+        return _Parts(workspace, world, toolbox, notes)
 
     def _select(self, goal: Goal, context: ToolContext, state: RunState) -> list[BaseTool]:
         """The tools by the goal's and the settings' lists; without a list, the harmless ones."""
@@ -376,6 +430,7 @@ class _Parts:
     workspace: Workspace
     world: WorkspaceWorld
     toolbox: Toolbox
+    notes: RunNotes | None
 
 
 def _replayed(run: str, journal: Journal) -> RunState:

@@ -15,13 +15,13 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from agent.commands import doctor, goal, goal_files, model, runs, tools
+from agent.commands import doctor, goal, goal_files, memory, model, runs, tools
 from agent.commands.output import INTERNAL_ERROR, last_line
 from agent.interrupt import SIGNALS, stop_at_once
 
 INTERRUPTED = 130
 HELP_OPTIONS = ("--help", "-h")
-LATER = ("calibrate", "jobs", "memory", "practice", "skills", "tune")
+LATER = ("calibrate", "jobs", "practice", "skills", "tune")
 """Words that are no goals although this version has no such command yet."""
 
 
@@ -71,6 +71,7 @@ goal_files.register(app)
 runs.register(app)
 tools.register(app)
 model.register(app)
+memory.register(app)
 doctor.register(app)
 
 

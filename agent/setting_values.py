@@ -16,7 +16,7 @@ Memory = Literal["write", "read", "off"]
 BUDGET = tuple(f"budget.{part}" for part in ("steps", "seconds", "tokens", "tuning_seconds"))
 CHOICES: dict[str, tuple[str, ...]] = {"mode": get_args(Mode), "memory": get_args(Memory)}
 """Each from the loosest to the strictest."""
-WORDS = ("model", "device", "dtype", "quant")
+WORDS = ("model", "embedder", "device", "dtype", "quant")
 LISTS = ("tools", "plugins")
 NAMES = (*WORDS, *CHOICES, *LISTS, *BUDGET)
 """Every setting with a fixed name; `models.NAME` are the person's own."""

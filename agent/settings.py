@@ -17,6 +17,7 @@ from agent.errors import SettingsError
 from agent.safe_text import safe_text
 from agent.setting_values import BUDGET, CHOICES, NAMES, Memory, Mode, nearest, parsed
 from agent.settings_file import Placed, read_settings_file
+from models.catalogue import EMBEDDER
 
 __all__ = [
     "BudgetSettings",
@@ -68,6 +69,8 @@ class Settings:
     dtype: str | None = None
     quant: str | None = None
     memory: Memory = "read"
+    embedder: str = EMBEDDER
+    """Makes the vectors of the long-term memory: a catalogue name, hub id or folder."""
     budget: BudgetSettings = BudgetSettings()
     provenance: Mapping[str, str] = field(default_factory=dict)
     """Where each value came from, by dotted name; what is missing here is a default."""

@@ -79,6 +79,8 @@ class RunState:
     """The model's last call while it has no outcome yet: on resume it is replayed, not sampled."""
     open_call: dict[str, Any] | None = None
     """A call whose intent is recorded and whose outcome is not: the process died in between."""
+    recalled: list[str] = field(default_factory=list)
+    """Ids of the notes that came into the context at the start."""
     results: RunResults = field(default_factory=RunResults)
     written: set[str] = field(default_factory=set)
     usage: Usage = field(default_factory=Usage)
@@ -114,6 +116,7 @@ class RunState:
         self.options = dict(event.private["options"])
         for role, text in event.private["messages"]:
             self.messages.append(SystemMessage(text) if role == "system" else HumanMessage(text))
+        self.recalled += event.private.get("recalled", ())
         self.head = self.head or len(self.messages)
         self.plan, self.plan_revision = [], 0
         self.step = self.retries_used = self.invalid_in_a_row = self.failures_in_a_row = 0

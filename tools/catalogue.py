@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from langchain_core.tools import BaseTool
 
-from tools import data, documents, documents_memory, files, reader, results
+from tools import data, documents, documents_memory, files, notes, reader, results
 from tools.context import ToolContext
 
 FAMILIES: dict[str, Callable[[ToolContext], list[BaseTool]]] = {
@@ -14,6 +14,7 @@ FAMILIES: dict[str, Callable[[ToolContext], list[BaseTool]]] = {
     "documents": documents.get_tools,
     "documents_memory": documents_memory.get_tools,
     "reader": reader.get_tools,
+    "notes": notes.get_tools,
 }
 
 

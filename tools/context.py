@@ -1,11 +1,15 @@
 """What a tool family is given when it is built: the run's workspace, results, reader and state."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from tools.tables import Tables
 from tools.workspace import Workspace
+
+if TYPE_CHECKING:
+    from memory.notebook import Notebook, Trust
 
 if TYPE_CHECKING:
     from memory.store import FaissMemory
@@ -41,6 +45,20 @@ class NoResults:
         return 0
 
 
+class RunNotes(Protocol):
+    """The long-term memory as one run may use it."""
+
+    book: "Notebook"
+    run: str
+    may_write: bool
+
+    def trust(self, text: str) -> "Trust":
+        """The label of a note that the run writes: trusted where the goal itself said it."""
+
+    def used(self, ids: Iterable[str]) -> None:
+        """These notes were shown; what comes of the run counts for them."""
+
+
 @dataclass(frozen=True)
 class ToolContext:
     """Handed to every `get_tools(context)`."""
@@ -51,6 +69,9 @@ class ToolContext:
     results: Results = field(default_factory=NoResults)
     memory: "FaissMemory | None" = None
     """The long-term memory; None where the run has none, and its tools are then not offered."""
+
+    notes: RunNotes | None = None
+    """None where the run has no long-term memory."""
 
     @cached_property
     def tables(self) -> Tables:

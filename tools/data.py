@@ -273,9 +273,7 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         other: ExistingTable,
         save_as: NewTable,
     ) -> str:
-        """Save the rows of a table whose value is missing in another table.
-
-        Such as customers without orders.
+        """Save the rows of a table that are not in another table: customers without orders, say.
 
         Args:
             path: the table.

@@ -117,6 +117,7 @@ class Session:
             interrupt=self.keys,
             on_progress=self._loading,
             on_note=note,
+            memory="write" if self.at_terminal else "read",
         )
 
     def _loading(self, what: str, done: int, total: int | None = None) -> None:
