@@ -1,5 +1,8 @@
 """Cuts Markdown at its headings: each part keeps the headings above it and its line numbers."""
 
+from dataclasses import dataclass
+from itertools import zip_longest
+
 from memory.chunks import Section, lines
 
 MAX_CHARACTERS = 4_000_000
@@ -15,37 +18,40 @@ def markdown_sections(text: str) -> list[Section]:
     """
     rows = text.split("\n")
     headings = _headings(text) if len(text) <= MAX_CHARACTERS else []
-    sections = []
-    path: list[tuple[int, str]] = []
-    ends = [start for start, _, _, _ in headings[1:]] + [len(rows)]
-    if (before := "\n".join(rows[: headings[0][0] if headings else len(rows)])).strip():
-        sections.append(lines(before))
-    for (start, body, level, title), end in zip(headings, ends, strict=True) if headings else ():
-        path = [*((depth, name) for depth, name in path if depth < level), (level, title)]
-        under = "\n".join(rows[body:end])
+    first = headings[0].line if headings else len(rows)
+    before = "\n".join(rows[:first])
+    sections = [lines(before)] if before.strip() else []
+    path: list[_Heading] = []
+    for heading, following in zip_longest(headings, headings[1:]):
+        path = [*(above for above in path if above.level < heading.level), heading]
+        titles = SEPARATOR.join(above.title for above in path if above.title)
+        under = "\n".join(rows[heading.end : following.line if following else len(rows)])
         if under.strip():
-            heading = SEPARATOR.join(name for _, name in path if name)
-            sections.append(lines(under, first=body + 1, heading=heading))
-        elif not _goes_on(headings, start, level):
-            sections.append(lines(SEPARATOR.join(name for _, name in path), first=start + 1))
+            sections.append(lines(under, first=heading.end + 1, heading=titles))
+        elif following is None or following.level <= heading.level:
+            sections.append(lines(titles, first=heading.line + 1))
     return sections
 
 
-def _goes_on(headings: list[tuple[int, int, int, str]], start: int, level: int) -> bool:
-    """Whether the heading in line `start` has one below it, which then carries it along."""
-    following = next((h for h in headings if h[0] > start), None)
-    return following is not None and following[2] > level
+@dataclass(frozen=True, slots=True)
+class _Heading:
+    """Lines are counted from 0."""
+
+    line: int
+    end: int
+    """The line after it; a heading may be underlined."""
+    level: int
+    title: str
 
 
-def _headings(text: str) -> list[tuple[int, int, int, str]]:
-    """(its line, the line after it, level, title) of each heading, lines counted from 0."""
+def _headings(text: str) -> list[_Heading]:
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark").disable("inline")  # only blocks matter, and these are quick
     skipped = _front_matter(text)
     tokens = parser.parse("\n" * skipped + "\n".join(text.split("\n")[skipped:]))
     return [
-        (token.map[0], token.map[1], int(token.tag[1:]), " ".join(content.content.split()))
+        _Heading(token.map[0], token.map[1], int(token.tag[1:]), " ".join(content.content.split()))
         for token, content in zip(tokens, tokens[1:], strict=False)
         if token.type == "heading_open" and token.level == 0 and token.map is not None
     ]
