@@ -6,7 +6,7 @@ from itertools import zip_longest
 from memory.chunks import Section, lines
 
 MAX_CHARACTERS = 4_000_000
-"""A longer text is not parsed; it is plain lines. The parser takes a second for about 2 MB."""
+"""A longer text is not parsed; it is plain lines. The parser takes some two seconds a megabyte."""
 SEPARATOR = " > "
 
 
