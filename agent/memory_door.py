@@ -2,21 +2,26 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from agent.errors import UsageError
-from agent.run_notes import FOLDER
+from agent.run_notes import FOLDER, RunNotes
 from agent.settings import Settings
+from agent.state import RunState
 from memory.community import import_community
 from memory.embedding import loads
+from memory.notebook import Notebook
 from memory.notes import NoteStore
 from memory.store import FaissMemory
 from models.digest import Progress
 from models.fingerprint import Fingerprint
+from models.hashing import HashingEmbedder
 
 BATCH = 256
 """Lines of a file that are embedded and stored at once."""
@@ -72,6 +77,17 @@ def open_stored(settings: Settings) -> FaissMemory:
     finally:
         notes.close()
     return FaissMemory(folder, StoredEmbedder(loads(stored)))
+
+
+@contextmanager
+def shown_notes() -> Iterator[RunNotes]:
+    """A memory of one made-up passage, so that the tools of the memory can be shown and tested."""
+    with (
+        TemporaryDirectory() as folder,
+        FaissMemory(Path(folder), HashingEmbedder()) as memory,
+    ):
+        memory.add_texts(["An example."], [FACTS])
+        yield RunNotes(Notebook(memory), RunState("none"), goal="", may_write=True)
 
 
 def as_line(note: Document) -> dict[str, Any]:

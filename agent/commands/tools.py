@@ -82,14 +82,21 @@ def check(
 
 
 def _all_tools(settings: "Settings") -> tuple[list["BaseTool"], list["Plugin"]]:
+    from agent.memory_door import shown_notes
     from agent.reader import ModelReader
     from tools import catalogue, control
     from tools.context import ToolContext
     from tools.plugins import load_plugins
     from tools.workspace import Workspace
 
-    context = ToolContext(Workspace(settings.workspace), ModelReader(None, lambda: False))
-    own = catalogue.built_in(context)
+    with shown_notes() as notes:
+        context = ToolContext(
+            Workspace(settings.workspace),
+            ModelReader(None, lambda: False),
+            memory=notes.book.memory,
+            notes=notes,
+        )
+        own = catalogue.built_in(context)
     taken = [tool.name for tool in own] + list(control.CONTROL)
     plugins = load_plugins(settings.plugins, context, taken=taken)
     loaded = [tool for plugin in plugins for tool in plugin.tools]

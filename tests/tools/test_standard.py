@@ -8,6 +8,7 @@ import inspect
 import pkgutil
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from string import Formatter
@@ -19,6 +20,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_tests.unit_tests import ToolsUnitTests
 
 import tools
+from agent.memory_door import shown_notes
 from tools.base import EFFECTS, GROUND_KEY, facts_of
 from tools.catalogue import FAMILIES, built_in
 from tools.context import ToolContext
@@ -47,7 +49,11 @@ def families() -> dict[str, Callable[[], list[BaseTool]]]:
 
 
 _FOLDER = tempfile.TemporaryDirectory()
-_CONTEXT = ToolContext(Workspace(Path(_FOLDER.name)), _Reader())
+_OPEN = ExitStack()
+_NOTES = _OPEN.enter_context(shown_notes())
+_CONTEXT = ToolContext(
+    Workspace(Path(_FOLDER.name)), _Reader(), memory=_NOTES.book.memory, notes=_NOTES
+)
 BUILT_IN: dict[str, BaseTool] = {
     tool.name: tool for get_tools in families().values() for tool in get_tools()
 }
