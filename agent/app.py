@@ -52,7 +52,9 @@ from tools.workspace import Workspace
 from tools.world import WorkspaceWorld
 
 LARGE = 1_000_000_000
-"""From so many parameters on, a plan and a thought before each call help; below, they hurt."""
+"""From so many parameters on, a thought before each call helps; below, it hurts (measured)."""
+PLANNER = 3_000_000_000
+"""From so many on, a plan is written first. It hurt 1.5B (docs/log.md); more is not measured."""
 NOTES_SHARE = 16
 """Notes take at most this part of the model's window."""
 THOUGHT_CHARS = 200
@@ -235,8 +237,8 @@ class Agent(Runnable[Any, RunResult]):
         follow_up: bool,
     ) -> RunResult:
         goal = goal.model_copy(update={"budget": _narrowed(goal.budget, self.settings)})
-        size = getattr(model, "parameters", LARGE)
-        plan = self._plan or ("once" if size >= LARGE else "off")
+        size = getattr(model, "parameters", PLANNER)
+        plan = self._plan or ("once" if size >= PLANNER else "off")
         thought = self._thought_chars
         if thought is None:
             thought = THOUGHT_CHARS if size >= LARGE else 0

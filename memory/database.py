@@ -214,11 +214,15 @@ class Database:
             except sqlite3.Error as error:
                 raise self._failed(error) from error
 
+    def stop_writes(self, error: StoreError) -> None:
+        """The disk failed: what is on it is uncertain, so nothing more is written until reopened."""
+        self._stopped = str(error)
+
     def _failed(self, error: sqlite3.Error) -> StoreError:
         """A failure while writing, after which no more is written except where others were busy."""
         typed = self._typed(error)
         if not isinstance(typed, StoreBusy):
-            self._stopped = str(typed)
+            self.stop_writes(typed)
         return typed
 
     def _queue(self, lock: int) -> None:

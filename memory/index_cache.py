@@ -163,7 +163,11 @@ class IndexCache:
             newer = stored is not None and stored.generation > index.generation
             if (stored is not None and newer) or self._notes.state().floor > index.generation:
                 return
-            manifest = snapshot.save(index, database.folder, dumps(self._fingerprint))
+            try:
+                manifest = snapshot.save(index, database.folder, dumps(self._fingerprint))
+            except StoreError as error:
+                database.stop_writes(error)
+                raise
             with self._notes.transaction():
                 self._notes.set(snapshot=manifest.dumps())
             snapshot.sweep(manifest, database.folder)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from memory import durable
+from memory.errors import StoreError
 from memory.index import Shard, VectorIndex
 
 METRIC = "inner product of vectors of length 1"
@@ -117,14 +118,17 @@ def damage(manifest: Manifest, folder: Path) -> Iterator[str]:
 
 
 def sweep(manifest: Manifest | None, folder: Path) -> None:
-    """Remove index files that do not count any more, and what dead writers left."""
+    """Remove index files that do not count any more, and what dead writers left.
+
+    What cannot be removed now is left for the next time: the data are safe already.
+    """
     kept = {shard.file for shard in manifest.shards} if manifest else set()
-    for path in folder.glob("index-*.faiss"):
-        if path.name not in kept:
-            with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, StoreError):
+        for path in folder.glob("index-*.faiss"):
+            if path.name not in kept:
                 path.unlink()
-    with durable.open_folder(folder) as opened:
-        durable.sweep(opened)
+        with durable.open_folder(folder) as opened:
+            durable.sweep(opened)
 
 
 def _entry(shard: Shard, folder: Path) -> SavedShard | None:

@@ -1,10 +1,11 @@
 """The index on disk is never believed: damaged, foreign or old files cost time, never an answer."""
 
+import hashlib
 import json
 import random
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import faiss
@@ -25,7 +26,7 @@ def opened(folder: Path) -> FaissMemory:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def folder(tmp_path: Path) -> Path:
     """A memory with a saved index of three shards."""
     with patch("memory.index.SHARD", 20), opened(tmp_path / "memory") as memory:
         memory.add_texts(list(TEXTS.values()), ids=list(TEXTS))
@@ -135,10 +136,10 @@ def wrong_index(folder: Path, change: str) -> None:
         assert manifest is not None
         fields = json.loads(manifest.dumps())
         path = folder / manifest.shards[0].file
-        index = faiss.deserialize_index(np.frombuffer(path.read_bytes(), np.uint8))
+        index: Any = faiss.deserialize_index(np.frombuffer(path.read_bytes(), np.uint8))
         fids = faiss.vector_to_array(index.id_map)
         rows = index.index.reconstruct_n(0, index.ntotal)
-        made = faiss.IndexIDMap2(faiss.IndexFlatIP(8))
+        made: Any = faiss.IndexIDMap2(faiss.IndexFlatIP(8))
         if change == "permuted":
             made.add_with_ids(rows[::-1].copy(), fids)
         elif change == "one fewer":
@@ -158,8 +159,6 @@ def wrong_index(folder: Path, change: str) -> None:
             made.add(rows)
         data = faiss.serialize_index(made).tobytes() if change != "garbage" else b"IxM2" * 50
         path.write_bytes(data)
-        import hashlib
-
         fields["shards"][0] |= {
             "bytes": len(data),
             "notes": made.ntotal,
@@ -170,7 +169,7 @@ def wrong_index(folder: Path, change: str) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    "permuted, one fewer, one more, unsorted, metric, dimension, kind, garbage".split(", "),
+    ["permuted", "one fewer", "one more", "unsorted", "metric", "dimension", "kind", "garbage"],
 )
 def test_a_wrong_index_with_a_right_checksum_gives_no_wrong_answer(
     folder: Path, change: str
@@ -216,5 +215,6 @@ def test_closing_saves_only_when_enough_changed(folder: Path) -> None:
         memory.similarity_search("more")
     assert [path.name for path in index_files(folder)] == before
     with patch("memory.index_cache.SAVE_AFTER", 1), opened(folder) as memory:
+        memory.add_texts([f"more {n}" for n in range(10)])
         memory.similarity_search("more")
     assert [path.name for path in index_files(folder)] != before
