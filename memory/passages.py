@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
 
+from memory.ranking import fused_order
+
 if TYPE_CHECKING:
     from memory.store import FaissMemory
 
 CHUNKS = {"kind": "chunk"}
+CANDIDATES = 50
 
 
 def has_passages(memory: "FaissMemory") -> bool:
@@ -19,9 +22,14 @@ def has_passages(memory: "FaissMemory") -> bool:
 def find_passages(
     memory: "FaissMemory", query: str, *, source: str | None = None, limit: int = 5
 ) -> list[Document]:
-    """At most `limit` chunks, the best first, of one document or of all."""
+    """At most `limit` chunks, the best first, of one document or of all.
+
+    The nearest `CANDIDATES` by meaning are put in order by meaning and words together.
+    """
     filter: dict[str, Any] = CHUNKS if source is None else {**CHUNKS, "source": source}
-    return memory.similarity_search(query, k=limit, filter=filter)
+    found = memory.similarity_search(query, k=max(CANDIDATES, limit), filter=filter)
+    order = fused_order(query, [chunk.page_content for chunk in found])
+    return [found[i] for i in order[:limit]]
 
 
 def known_source(memory: "FaissMemory", named: str) -> str | None:

@@ -79,7 +79,8 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         note = skipped if found.skipped else ""
         where = path or counted(found.files, "file")
         if not found.lines:
-            return f"No line in {path or 'any file'} contains {text!r}.{note}"
+            others = " Other files were not searched." if path else ""
+            return f"No line in {path or 'any file'} contains {text!r}.{others}{note}"
         verb = "contains" if found.lines == 1 else "contain"
         head = f"{counted(found.lines, 'line')} in {where} {verb} {text!r}{note}:"
         more = (

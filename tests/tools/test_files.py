@@ -154,7 +154,10 @@ def test_finds_lines_in_all_files_in_any_case(desk: Desk) -> None:
     assert desk("search_text", text="refund", path="a.txt") == (
         "1 line in a.txt contains 'refund':\na.txt:2: Refund please"
     )
-    assert desk("search_text", text="absent", path="a.txt") == "No line in a.txt contains 'absent'."
+    assert desk("search_text", text="absent", path="a.txt") == (
+        "No line in a.txt contains 'absent'. Other files were not searched."
+    )
+    assert desk("search_text", text="absent") == "No line in any file contains 'absent'."
 
 
 def test_counts_all_lines_but_shows_some(desk: Desk) -> None:
