@@ -7,6 +7,7 @@ A call that was already made in this state of the workspace is taken out where e
 an enum.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -39,6 +40,9 @@ _STEM = rf"[{_LETTERS}][{_LETTERS}-]{{0,{NAME_PART - 1}}}"
 _ENDING = r"(\.[a-zA-Z0-9]{1,10})"
 
 
+_SPECIAL, _ESCAPED = re.compile(r"[.+*?()\[\]{}|^$\\]"), r"\\\g<0>"
+FOLDER_LIMIT = 20
+"""Folders that begin a new name; with more of them it may begin anyhow."""
 VALUE_LENGTH = 40
 """Longest number or date to compare with, in characters."""
 _VALUES = {
@@ -173,10 +177,21 @@ def _new_file(prop: Schema, names: list[str], facts: dict[str, Any]) -> Schema:
     suffixes = tuple(facts.get("suffixes", ()))
     endings = "|".join(s.replace(".", r"\.") for s in suffixes)
     last = rf"{_ENDING}?({endings})" if endings else rf"{_ENDING}{{0,2}}"
-    pattern = rf"^({_PART}/){{0,4}}{_STEM}{last}$"
+    pattern = rf"^{_folders(names)}({_PART}/){{0,4}}{_STEM}{last}$"
     legal = {"type": "string", "pattern": pattern, "maxLength": NAME_LIMIT}
     named = [n for n in names if n.lower().endswith(suffixes or "")][:ENUM_LIMIT]
     return _described(prop, {"anyOf": [{"enum": named}, legal]} if named else legal)
+
+
+def _folders(names: list[str]) -> str:
+    """The beginning of a new name: a folder of the names that are known, where all have one.
+
+    A small model else writes `sums.csv` where the goal asks for `out/sums.csv`.
+    """
+    folders = dict.fromkeys(name.rpartition("/")[0] for name in names)
+    if not folders or not all(folders) or len(folders) > FOLDER_LIMIT:
+        return ""
+    return f"({'|'.join(_SPECIAL.sub(_ESCAPED, folder) for folder in folders)})/"
 
 
 def _split(

@@ -157,7 +157,7 @@ def test_finds_lines_in_all_files_in_any_case(desk: Desk) -> None:
     assert desk("search_text", text="absent", path="a.txt") == (
         "No line in a.txt contains 'absent'. Other files were not searched."
     )
-    assert desk("search_text", text="absent") == "No line in any file contains 'absent'."
+    assert desk("search_text", text="absent").startswith("No line in any file contains")
 
 
 def test_counts_all_lines_but_shows_some(desk: Desk) -> None:
