@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agent.app import Agent as Agent
     from agent.goal import Goal as Goal
+    from memory.store import FaissMemory as FaissMemory
     from models.chat import ChatLocal as ChatLocal
     from models.chat import ScriptedModel as ScriptedModel
     from tools.base import Column as Column
@@ -38,6 +39,7 @@ _HOMES = {
     "ExistingFile": "tools.base",
     "ExistingFolder": "tools.base",
     "ExistingTable": "tools.base",
+    "FaissMemory": "memory.store",
     "Goal": "agent.goal",
     "NewFile": "tools.base",
     "NewTable": "tools.base",
