@@ -93,7 +93,8 @@ class Database:
             raise WriteFailed(f"could not open {self.folder / name}: {error.strerror}") from error
 
     def _connect(self) -> sqlite3.Connection:
-        mode = "ro" if self.read_only else "rw"
+        # A reader that may write can undo what a killed writer left half done.
+        mode = "rw" if os.access(self.path, os.W_OK) and os.access(self.folder, os.W_OK) else "ro"
         db = sqlite3.connect(
             f"{self.path.as_uri()}?mode={mode}",
             uri=True,
@@ -103,6 +104,7 @@ class Database:
         )
         try:
             db.execute("pragma trusted_schema=off")
+            db.execute(f"pragma query_only={'on' if self.read_only else 'off'}")
             db.execute(f"pragma cache_size=-{CACHE_KIB}")
             db.execute("pragma synchronous=full")
             db.execute("pragma temp_store=memory")

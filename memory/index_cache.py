@@ -12,7 +12,8 @@ from memory.errors import StoreError
 from memory.filters import Query
 from memory.index import Fids, VectorIndex, Vectors
 from memory.note import Vectors as NoteVectors
-from memory.notes import PAGE, NoteStore, State
+from memory.note_rows import PAGE, State
+from memory.notes import NoteStore
 from models.fingerprint import Fingerprint
 
 SAVE_AFTER = 2_000

@@ -22,11 +22,15 @@ from typing import Any, Protocol
 from langchain_core.documents import Document
 
 from memory.chunks import CUTTER, Chunk, NoText, Section, cut
-from memory.errors import StoreError
 from memory.sources import find_sources, is_below
 
 MAX_BYTES = 64 << 20
 """A larger file is refused before it is read; as text it would be some 100,000 chunks."""
+
+TOGETHER = 128
+"""Once so many new chunks of small files are collected, they go to memory at once."""
+CALL = 1_024
+"""Chunks of a large file that are embedded and stored in one go; a killed run keeps these."""
 
 Read = Callable[[str, bytes], Iterable[Section]]
 """From a file's name and bytes to its text; raises NoText for a file without text."""
@@ -72,6 +76,26 @@ class _Held:
         )
 
 
+@dataclass
+class _Changes:
+    """What is to be done to memory; of several small files at once, since that is far quicker."""
+
+    new: dict[str, Document] = field(default_factory=dict)
+    kept: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    gone: list[str] = field(default_factory=list)
+
+    def make(self, memory: Passages) -> None:
+        """Add first and delete last, so that a passage that stays is there at every moment."""
+        ids = list(self.new)
+        for start in range(0, len(ids), CALL):
+            some = ids[start : start + CALL]
+            memory.add_documents([self.new[id] for id in some], ids=some)
+        if self.kept:
+            memory.update_metadata(self.kept)
+        if self.gone:
+            memory.delete(self.gone)
+
+
 def ingest(
     paths: Iterable[str | Path],
     memory: Passages,
@@ -94,54 +118,57 @@ def ingest(
     found = find_sources(paths, root)
     report = IngestReport(failed=found.failed)
     held = _held(memory, found.asked)
+    changes = _Changes()
     for number, (source, path) in enumerate(found.files.items()):
         if progress is not None:
             progress(source, number, len(found.files))
+        had = held.get(source, _Held())
         try:
-            _take(source, path, held.get(source, _Held()), memory, read, report)
-        except StoreError:
-            raise
+            _compare(source, path, had, read, changes, report)
         except NoText as reason:
             told = report.failed if source in found.named else report.skipped
             told[source] = str(reason)
-            _drop(held.get(source), memory, report)
+            _drop(had, changes, report)
         except Exception as error:  # the libraries that parse files raise anything
             report.failed[source] = str(error) or type(error).__name__
+        if len(changes.new) >= TOGETHER:
+            changes.make(memory)
+            changes = _Changes()
     for source in sorted(held.keys() - found.files.keys()):
         if not is_below(source, found.failed):
-            _drop(held[source], memory, report)
+            _drop(held[source], changes, report)
             report.removed.append(source)
+    changes.make(memory)
     for source in found.missing:
         if not any(is_below(gone, [source]) for gone in report.removed):
             report.failed[source] = "there is no such file or folder"
     return report
 
 
-def _take(
-    source: str, path: Path, held: _Held, memory: Passages, read: Read, report: IngestReport
+def _compare(
+    source: str, path: Path, had: _Held, read: Read, changes: _Changes, report: IngestReport
 ) -> None:
-    """Bring memory up to date with one file."""
+    """Find out what brings memory up to date with one file."""
     data = _bytes(path)
     sha256 = hashlib.sha256(data).hexdigest()
-    if held.is_whole(sha256):
+    if had.is_whole(sha256):
         report.unchanged.append(source)
         return
     chunks = [chunk for section in read(source, data) for chunk in cut(section)]
     if not chunks:
         raise NoText("it has no text")
     documents = _documents(source, sha256, chunks)
-    new = {id: document for id, document in documents.items() if id not in held.chunks}
-    if new:
-        memory.add_documents(list(new.values()), ids=list(new))
-    kept = {id: document.metadata for id, document in documents.items() if id in held.chunks}
-    memory.update_metadata(
-        {id: {**facts, "created": held.chunks[id].get("created")} for id, facts in kept.items()}
-    )
-    gone = [id for id in held.chunks if id not in documents]
-    memory.delete(gone)
-    report.chunks_added += len(new)
+    for id, document in documents.items():
+        if id not in had.chunks:
+            changes.new[id] = document
+            report.chunks_added += 1
+        else:
+            created = had.chunks[id].get("created")
+            changes.kept[id] = {**document.metadata, "created": created}
+    gone = [id for id in had.chunks if id not in documents]
+    changes.gone += gone
     report.chunks_removed += len(gone)
-    (report.changed if held.chunks else report.added).append(source)
+    (report.changed if had.chunks else report.added).append(source)
 
 
 def _documents(source: str, sha256: str, chunks: Sequence[Chunk]) -> dict[str, Document]:
@@ -150,8 +177,9 @@ def _documents(source: str, sha256: str, chunks: Sequence[Chunk]) -> dict[str, D
     times: dict[str, int] = {}
     now = time.time()
     for chunk in chunks:
-        times[chunk.text] = again = times.get(chunk.text, 0) + 1
-        hashed = hashlib.sha256(f"{source}\0{again}\0{chunk.text}".encode("utf-8", "replace"))
+        text = chunk.text.encode("utf-8", "replace").decode()  # half characters cannot be kept
+        times[text] = again = times.get(text, 0) + 1
+        hashed = hashlib.sha256(f"{source}\0{again}\0{text}".encode())
         metadata = {
             "kind": "chunk",
             "origin": "document",
@@ -163,14 +191,13 @@ def _documents(source: str, sha256: str, chunks: Sequence[Chunk]) -> dict[str, D
             "chunks": len(chunks),
             "created": now,
         }
-        documents[f"chunk-{hashed.hexdigest()[:32]}"] = Document(chunk.text, metadata=metadata)
+        documents[f"chunk-{hashed.hexdigest()[:32]}"] = Document(text, metadata=metadata)
     return documents
 
 
-def _drop(held: _Held | None, memory: Passages, report: IngestReport) -> None:
-    if held is not None and held.chunks:
-        memory.delete(list(held.chunks))
-        report.chunks_removed += len(held.chunks)
+def _drop(had: _Held, changes: _Changes, report: IngestReport) -> None:
+    changes.gone += had.chunks
+    report.chunks_removed += len(had.chunks)
 
 
 def _held(memory: Passages, below: Sequence[str]) -> dict[str, _Held]:

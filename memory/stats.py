@@ -1,7 +1,6 @@
 """How large a memory is."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from memory import snapshot
 from memory.notes import NoteStore
@@ -27,7 +26,7 @@ class MemoryStats:
     """Notes in the saved index; the others are taken in when the memory is first searched."""
 
 
-def stats_of(notes: NoteStore, folder: Path) -> MemoryStats:
+def stats_of(notes: NoteStore) -> MemoryStats:
     """One consistent look at the notes."""
     with notes.reading() as db:
         state = notes.state()
@@ -43,6 +42,6 @@ def stats_of(notes: NoteStore, folder: Path) -> MemoryStats:
             embedder=state.fingerprint,
             notes_bytes=size * page,
             unused_bytes=free * page,
-            index_bytes=sum(path.stat().st_size for path in folder.glob("index-*.faiss")),
+            index_bytes=sum(shard.bytes for shard in manifest.shards) if manifest else 0,
             indexed=manifest.notes if manifest else 0,
         )

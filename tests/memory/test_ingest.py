@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.documents import Document
 
 from memory.chunks import CUTTER, NoText, Section, lines
 from memory.errors import DiskFull
@@ -294,6 +295,34 @@ def test_everything_is_cut_anew_when_the_cutter_changed(
     monkeypatch.setattr("memory.ingest.CUTTER", CUTTER + 1)
     assert take(memory, root).changed == ["a.txt"]
     assert take(memory, root).unchanged == ["a.txt"]
+
+
+def test_small_files_are_embedded_together_and_large_ones_in_parts(
+    memory: FaissMemory, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    add = memory.add_documents
+
+    def counted(documents: list[Document], **how: Any) -> list[str]:
+        sizes.append(len(documents))
+        return add(documents, **how)
+
+    monkeypatch.setattr(memory, "add_documents", counted)
+    for number in range(40):
+        (root / f"{number:02}.txt").write_text(f"text {number}")
+    (root / "large.txt").write_text(paragraphs(*range(25)))
+    monkeypatch.setattr("memory.ingest.TOGETHER", 30)
+    monkeypatch.setattr("memory.ingest.CALL", 20)
+    assert len(take(memory, root).added) == 41
+    assert sizes == [20, 10, 20, 15]
+    assert len(held(memory)) == 65
+    assert len(take(memory, root).unchanged) == 41
+
+
+def test_half_characters_from_a_reader_stop_nothing(memory: FaissMemory, root: Path) -> None:
+    (root / "a.txt").write_text("x")
+    ingest(["."], memory, root=root, read=lambda name, data: [lines("half \ud800 here")])
+    assert held(memory) == [("a.txt", "line 1", "half ? here")]
 
 
 def test_progress_counts_the_files(memory: FaissMemory, root: Path) -> None:

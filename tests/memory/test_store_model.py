@@ -202,7 +202,7 @@ class MemoryMachine(RuleBasedStateMachine):
 def small() -> Iterator[None]:
     with (
         patch("memory.index.SHARD", 5),
-        patch("memory.notes.PAGE", 4),
+        patch("memory.note_rows.PAGE", 4),
         patch("memory.index_cache.PAGE", 4),
         patch("memory.index_cache.SAVE_AFTER", 3),
     ):
