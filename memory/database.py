@@ -217,7 +217,7 @@ class Database:
                 raise self._failed(error) from error
 
     def stop_writes(self, error: StoreError) -> None:
-        """The disk failed: what is on it is uncertain, so nothing more is written until reopened."""
+        """The disk failed and what is on it is uncertain: write no more until reopened."""
         self._stopped = str(error)
 
     def _failed(self, error: sqlite3.Error) -> StoreError:

@@ -27,6 +27,7 @@ LONG_TEXT = 500
 
 _RANGES = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _NULL = b""
+_OTHER = b"o"
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,11 @@ class Query:
     values: tuple[Cell, ...] = ()
 
 
-def cell(value: Any) -> Cell | None:
-    """How a metadata value stands in `note_keys`; None for one that cannot be asked for.
+def cell(value: Any) -> Cell:
+    """How a metadata value stands in `note_keys`.
 
-    Blobs are what SQL has no kind of its own for: null, true and false, numbers beyond 64 bits and
-    long texts (their hash).
+    Blobs are what SQL has no kind of its own for: null, true and false, numbers beyond 64 bits,
+    long texts (their hash), and lists and objects, which only count as there.
     """
     if value is None:
         return _NULL
@@ -53,13 +54,12 @@ def cell(value: Any) -> Cell | None:
         return value
     if isinstance(value, str):
         return value if len(value) <= LONG_TEXT else b"h" + _digest(value)
-    return None
+    return _OTHER
 
 
 def cells(metadata: Mapping[str, Any]) -> list[tuple[str, Cell]]:
     """The rows of `note_keys` for a note's metadata."""
-    rows = ((key, cell(value)) for key, value in metadata.items())
-    return [(key, value) for key, value in rows if value is not None]
+    return [(key, cell(value)) for key, value in metadata.items()]
 
 
 def query(filter: Filter | None) -> Query | None:
@@ -141,7 +141,7 @@ def _asked(key: str, value: Any) -> Cell:
     if isinstance(value, str):
         _check_text(value, f"value for {key!r}")
     found = cell(value)
-    if found is None or (isinstance(found, float) and not math.isfinite(found)):
+    if found == _OTHER or (isinstance(found, float) and not math.isfinite(found)):
         raise BadFilter(
             f"the filter for {key!r} asks for {str(value)[:40]!r}; only text, finite numbers, true,"
             " false and None can be asked for"

@@ -51,7 +51,7 @@ OPEN = """if True:
 
 def test_processes_that_open_a_new_memory_at_once_make_one(tmp_path: Path) -> None:
     folder = tmp_path / "memory"
-    names = [f"process-{n}" for n in range(5)]
+    names = [f"process-{n}" for n in range(3)]
     started = [
         subprocess.Popen(
             [sys.executable, "-c", OPEN, str(folder), name],

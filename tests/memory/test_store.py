@@ -2,6 +2,7 @@
 
 import logging
 import math
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -372,6 +373,20 @@ def test_reading_only_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("read_only", [True, False])
+def test_what_a_killed_writer_left_half_done_is_undone(tmp_path: Path, read_only: bool) -> None:
+    with FaissMemory(tmp_path / "memory", WordEmbeddings()) as memory:
+        memory.add_texts([f"note {n}" for n in range(200)])
+        expected = memory.verify(), list(memory.scan())
+        with memory._notes.writing() as db:
+            db.execute("pragma cache_size=1")  # so that half of it is in the file already
+            db.execute("update notes set text = 'torn'")
+            shutil.copytree(tmp_path / "memory", tmp_path / "killed")
+    assert (tmp_path / "killed" / "notes.sqlite-journal").stat().st_size > 10_000
+    with FaissMemory(tmp_path / "killed", WordEmbeddings(), read_only=read_only) as memory:
+        assert (memory.verify(), list(memory.scan())) == expected
+
+
+@pytest.mark.parametrize("read_only", [True, False])
 @pytest.mark.system
 def test_a_folder_that_may_not_be_written(tmp_path: Path, read_only: bool) -> None:
     with FaissMemory(tmp_path, WordEmbeddings()) as memory:
@@ -531,6 +546,24 @@ def test_compacting_gives_room_back(tmp_path: Path) -> None:
         assert after.notes_bytes * 10 < before.notes_bytes
         assert after.indexed == after.notes == 100
         assert memory.similarity_search("note-7-" * 50, k=1)[0].page_content == "note-7-" * 50
+
+
+def test_what_was_removed_long_ago_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memory.notes.REMEMBERED", 5)
+    with (
+        FaissMemory(tmp_path, WordEmbeddings()) as memory,
+        FaissMemory(tmp_path, WordEmbeddings()) as late,
+    ):
+        memory.add_texts(["there from the start", "changing"], ids=["a", "b"])
+        assert len(late.similarity_search("changing")) == 2
+        for n in range(20):
+            memory.add_texts([f"changing {n}"], ids=["b"])
+        assert memory.stats().removed == 5
+        found = [d.page_content for d in late.similarity_search("changing", k=5)]
+        assert sorted(found) == ["changing 19", "there from the start"]
+        assert late.verify() == []
 
 
 def test_years_of_upserts_do_not_grow_the_files(tmp_path: Path) -> None:
