@@ -25,6 +25,7 @@ import importlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,7 @@ import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -497,13 +499,17 @@ def targets(all_figures: dict[str, dict[str, float]]) -> str:
 
 def main(sizes: Sequence[int], peers: Sequence[str], keep: Path | None) -> None:
     print(heading())
+    versions = [f"faiss-cpu {version('faiss-cpu')}, SQLite {sqlite3.sqlite_version}"]
     usable = []
     for name in peers:
         reason = why_not(name)
         if reason:
             print(f"left out: {name} ({reason})")
-        else:
-            usable.append(name)
+            continue
+        usable.append(name)
+        if name in ("sqlite-vec", "lancedb"):
+            versions.append(f"{name} {version(name)}")
+    print(", ".join(versions))
     with tempfile.TemporaryDirectory(dir=keep) as temporary:
         for size in sizes:
             all_figures = {}

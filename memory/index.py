@@ -7,7 +7,6 @@ other (60 ms); shards are shared out over threads instead. Its owner holds the l
 """
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -148,16 +147,17 @@ class VectorIndex:
         ]
         return sorted(hits, key=lambda hit: (-hit[1], hit[0]))[:k]
 
-    def held(self, fids: Fids) -> Iterator[Vectors | None]:
-        """The vector of each of these fids, None for those that are not here."""
-        where = [(shard, set(shard.fids[shard.alive].tolist())) for shard in self.shards]
-        for fid in fids.tolist():
-            for shard, alive in where:
-                if fid in alive:
-                    yield shard.index.index.reconstruct(int(np.searchsorted(shard.fids, fid)))
-                    break
-            else:
-                yield None
+    def held(self, fids: Fids) -> tuple[npt.NDArray[np.bool_], Vectors]:
+        """Which of these fids (ascending) are here, and their vectors; zeros for the others."""
+        here = np.zeros(len(fids), bool)
+        vectors = np.zeros((len(fids), self.dimension), np.float32)
+        for shard in self.shards:
+            at = shard.positions(fids)
+            if len(at):
+                rows = np.searchsorted(fids, shard.fids[at])
+                here[rows] = True
+                vectors[rows] = shard.index.index.reconstruct_batch(at)
+        return here, vectors
 
     def close(self) -> None:
         if self._pool is not None:

@@ -139,11 +139,11 @@ class IndexCache:
             if not len(fids):
                 break
             after = int(fids[-1])
-            for fid, row, held in zip(fids, vectors, index.held(fids), strict=True):
-                seen += 1
-                if held is None or not np.array_equal(row, held):
-                    what = "is not in the index" if held is None else "differs from the index"
-                    yield f"note with fid {fid} {what}"
+            here, held = index.held(fids)
+            seen += int(here.sum())
+            yield from (f"note number {fid} is not in the index" for fid in fids[~here])
+            differs = here & np.any(vectors != held, axis=1)
+            yield from (f"note number {fid} differs from the index" for fid in fids[differs])
         if len(index) > seen:
             yield f"the index holds {len(index) - seen} vectors of no note"
 

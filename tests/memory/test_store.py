@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,24 @@ async def test_async_twins(memory: FaissMemory) -> None:
     assert len(await memory.amax_marginal_relevance_search("red", k=2)) == 2
     vector = WordEmbeddings().embed_query("blue")
     assert ids_of(await memory.asimilarity_search_by_vector(vector, k=1)) == ["b"]
+
+
+def test_several_threads_may_use_it_at_once(memory: FaissMemory) -> None:
+    def use(thread: int) -> int:
+        found = 0
+        for n in range(15):
+            [id] = memory.add_texts([f"thread {thread} note {n}"], [{"thread": thread}])
+            text = f"thread {thread} note {n}"
+            hits = memory.similarity_search(text, k=1, filter={"thread": thread})
+            found += hits[0].id == id
+            if n % 3 == 0:
+                memory.delete([id])
+        return found
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(use, range(6))) == [15] * 6
+    assert memory.count() == 60
+    assert memory.verify() == []
 
 
 def test_from_texts_makes_a_memory_in_a_folder(tmp_path: Path) -> None:
