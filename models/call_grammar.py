@@ -13,8 +13,9 @@ from models.dialect import CALL_ID, Dialect
 from models.network import Tokenizer
 from models.schemas import Schema, enforced
 
-SHORTEST_THOUGHT = 4
-"""Characters; below that a model has only cleared its throat."""
+THOUGHT_BEGINS = "I "
+SHORTEST_THOUGHT = 3
+"""Characters after that; below, a model has only cleared its throat."""
 
 
 def call_grammar(
@@ -64,13 +65,13 @@ def _start(
         head = f"head[suffix={_quoted(dialect.opener)}]: /(?s:.*)/"
         return "text | head call", ["text: /(?s:.+)/", head]
     if thought_chars:
-        # A thought that began like a call would tempt the model to write the call twice, and
-        # models of code begin one with a fence.
-        first = r"[^\s{\[<`]"
-        shortest = min(SHORTEST_THOUGHT, thought_chars) - 1
+        # A model that was trained to call at once would write the call as its thought; its first
+        # word is given, which makes it go on in words.
+        rest = max(thought_chars - len(THOUGHT_BEGINS), 1)
+        shortest = min(SHORTEST_THOUGHT, rest)
         return (
             f'THOUGHT "\\n" {opener} call',
-            [f"THOUGHT: /{first}[^\\n]{{{shortest},{thought_chars - 1}}}/"],
+            [f"THOUGHT: /{THOUGHT_BEGINS}[^\\n{{}}<`]{{{shortest},{rest}}}/"],
         )
     return f"{opener} call", []
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from agent.app import Agent
 from agent.goal_file import load_goal
@@ -17,6 +18,7 @@ TELL, ASK = FOLDER / "1-tell.yaml", FOLDER / "2-ask.yaml"
 _ONE_RUN = """
 import json, sys
 from pathlib import Path
+from typing import Any
 from tests.examples.test_memory import carry_out
 print(json.dumps(carry_out(Path(sys.argv[1]), Path(sys.argv[2]))))
 """
@@ -34,7 +36,7 @@ def carry_out(file: Path, home: Path) -> list[str | None]:
 
         return reply
 
-    script = [step({"name": s.name, "arguments": dict(s.arguments)}) for s in goal.demo]
+    script: list[Any] = [step({"name": s.name, "arguments": dict(s.arguments)}) for s in goal.demo]
     agent = Agent(
         ScriptedModel(script), home=home, embedder=HashingEmbedder(), plan="off", thought_chars=0
     )

@@ -112,11 +112,12 @@ def test_a_thought_is_one_line_before_the_call() -> None:
     grammar = call_grammar(tools, OWN, ByteTokenizer(), thought_chars=20)
     call = OWN.call("read", {"path": "a"})
     assert accepts(grammar, f"I read the file.\n{call}")
-    assert accepts(grammar, f"读文件😀\n{call}")
-    assert accepts(grammar, f"{'x' * 20}\n{call}")
-    assert not accepts(grammar, f"{'x' * 21}\n{call}")
+    assert accepts(grammar, f"I 读文件😀\n{call}")
+    assert accepts(grammar, f"I {'x' * 18}\n{call}")
+    assert not accepts(grammar, f"I {'x' * 19}\n{call}")
+    assert not accepts(grammar, f">{call}\n{call}")
     assert not accepts(grammar, call)
-    assert not accepts(grammar, f"two\nlines\n{call}")
+    assert not accepts(grammar, f"I two\nlines\n{call}")
     assert not accepts(grammar, f"{call}\n{call}")
 
 
