@@ -1,6 +1,6 @@
 """Does search_documents find the right document? Recall at 5 against BM25 and plain MiniLM.
 
-    python -m benchmarks.recall DATA [--questions N] [--model minilm-l6]
+    python benchmarks/recall.py DATA [--questions N] [--model minilm-l6]
 
 DATA holds three public sets as published (JSONL). From each, questions that people or annotators
 wrote for one document, and those documents:
@@ -32,10 +32,10 @@ from typing import Any
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
+from machine import heading, median, percentile
 from numpy.typing import NDArray
 
 from agent.settings import default_home
-from benchmarks.machine import heading, median, percentile
 from memory.ingest import ingest
 from memory.store import FaissMemory
 from models.embedder import load_embedder

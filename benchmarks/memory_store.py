@@ -1,7 +1,7 @@
 """The memory beside LangChain's FAISS store, raw FAISS, sqlite-vec and LanceDB, in one run.
 
-    python benchmarks/memory.py [--sizes 10000 100000] [--peers ours langchain faiss ...]
-    python benchmarks/memory.py --sizes 1000000 --peers ours faiss
+    python benchmarks/memory_store.py [--sizes 10000 100000] [--peers ours langchain faiss ...]
+    python benchmarks/memory_store.py --sizes 1000000 --peers ours faiss
 
 For each size and store, with vectors given (384 numbers, exact search, 10 nearest):
 
@@ -39,9 +39,6 @@ from typing import Any
 
 import numpy as np
 from machine import heading, median, percentile
-
-# This file's folder would hide the package of the same name.
-sys.path[:] = [path for path in sys.path if Path(path).resolve() != Path(__file__).parent]
 
 DIMENSION = 384
 K = 10
