@@ -30,7 +30,7 @@ def call_grammar(
     """A call of one of these tools, its arguments as their schema says.
 
     Args:
-        thought_chars: above 0, a line of at most so many characters comes first.
+        thought_chars: above 0, a sentence of about so many characters at most comes first.
         text_instead: text is allowed too, alone or before the call.
 
     Raises:
@@ -66,12 +66,14 @@ def _start(
         return "text | head call", ["text: /(?s:.+)/", head]
     if thought_chars:
         # A model that was trained to call at once would write the call as its thought; its first
-        # word is given, which makes it go on in words.
-        rest = max(thought_chars - len(THOUGHT_BEGINS), 1)
+        # word is given, which makes it go on in words. One sentence: in a second one, a small model
+        # talks itself out of what it knew in the first.
+        rest = max(thought_chars - len(THOUGHT_BEGINS) - 1, 1)
         shortest = min(SHORTEST_THOUGHT, rest)
+        inside = r"([^\n{}<`.!?。]|[.!?][^\s{}<`])"
         return (
             f'THOUGHT "\\n" {opener} call',
-            [f"THOUGHT: /{THOUGHT_BEGINS}[^\\n{{}}<`]{{{shortest},{rest}}}/"],
+            [f"THOUGHT: /{THOUGHT_BEGINS}{inside}{{{shortest},{rest}}}[.!?。]?/"],
         )
     return f"{opener} call", []
 

@@ -99,7 +99,7 @@ def test_with_tool_choice_none_what_looks_like_a_call_is_text() -> None:
 def test_a_thought_lands_in_the_content() -> None:
     model = ScriptedModel(["I look around here first.\n" + '{"name": "list_files"'])
     reply = model.bind_tools(TOOLS, tool_choice="any", thought_chars=12).invoke("Hi")
-    assert reply.content == "I look aroun"
+    assert reply.content == "I look arou."
     assert reply.tool_calls
 
 
