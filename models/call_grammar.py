@@ -70,10 +70,10 @@ def _start(
         # talks itself out of what it knew in the first.
         rest = max(thought_chars - len(THOUGHT_BEGINS) - 1, 1)
         shortest = min(SHORTEST_THOUGHT, rest)
-        inside = r"([^\n{}<`.!?。]|[.!?][^\s{}<`])"
+        inside = r"([^\n{}<`.!?。]|\.[a-z0-9])"
         return (
             f'THOUGHT "\\n" {opener} call',
-            [f"THOUGHT: /{THOUGHT_BEGINS}{inside}{{{shortest},{rest}}}[.!?。]?/"],
+            [f"THOUGHT: /{THOUGHT_BEGINS}{inside}{{{shortest},{rest}}}[.。]?/"],
         )
     return f"{opener} call", []
 
