@@ -8,8 +8,8 @@
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -41,6 +41,8 @@ from agent.runs import JOURNAL, RunStore
 from agent.settings import Memory, Settings
 from agent.state import RunState
 from agent.status import Status, exit_code
+from memory.errors import StoreError
+from models.errors import ModelError
 from prompts.render import render
 from tools import catalogue, control
 from tools.base import facts_of
@@ -336,12 +338,26 @@ class Agent(Runnable[Any, RunResult]):
         """The tools that a goal would be offered; loads no model."""
         return self._parts(goal, None, RunState("none"), None).toolbox
 
-    def _notes(self, state: RunState, goal: Goal) -> AbstractContextManager[RunNotes | None]:
-        """The long-term memory as this run may use it, while it lasts."""
+    @contextmanager
+    def _notes(self, state: RunState, goal: Goal) -> Iterator[RunNotes | None]:
+        """The long-term memory as this run may use it, while it lasts.
+
+        Where only a default asks for it, a run goes on without a memory that cannot be opened.
+        """
         mode = goal.memory or self._memory or self.settings.memory
         if "memory" in self.settings.provenance:  # somebody limited it
             mode = min(mode, self.settings.memory, key=MODES.index)
-        return notes_of(state, goal.goal, mode, self.settings.home, self._embedder)
+        with ExitStack() as opened:
+            notes = None
+            try:
+                notes = opened.enter_context(
+                    notes_of(state, goal.goal, mode, self.settings.home, self._embedder)
+                )
+            except (ModelError, StoreError) as error:
+                if goal.memory is not None:
+                    raise
+                self._on_note(f"going on without memory: {error}")
+            yield notes
 
     def _embedder(self) -> Embeddings:
         """What makes the vectors, loaded once per agent."""

@@ -49,6 +49,8 @@ def main() -> int:
     from agent.cli import main as tuneward
     from models.chat import ScriptedModel
 
+    # At a terminal the memory is on and would fetch its embedder.
+    os.environ.setdefault("TUNEWARD_MEMORY", "off")
     script, *arguments = sys.argv[1:]
     model = ScriptedModel(json.loads(Path(script).read_text()))
     models.load.load_chat = lambda *_, **__: model  # the one stand-in

@@ -8,8 +8,10 @@ import pytest
 
 from agent.journal import read_journal
 from agent.run_notes import FOLDER, lesson, shape
+from agent.state import PastCall, RunState
 from memory.notebook import Notebook
 from memory.store import FaissMemory
+from models.errors import ModelUnavailable
 from models.hashing import HashingEmbedder
 from tests.agent.stage import Stage, call
 
@@ -187,7 +189,28 @@ def test_goals_of_one_shape_differ_in_names_and_numbers_only() -> None:
     assert shape("Count rows of a.csv") != shape("Sort rows of a.csv")
 
 
-def test_a_lesson_names_what_failed(stage: Stage) -> None:
-    agent = stage.agent([call("read_file", path="a.txt", page=1), FINISH])
+def test_a_run_goes_on_without_a_memory_that_nobody_asked_for(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNEWARD_EMBEDDER", "/no/such/embedder")
+    notes: list[str] = []
+    agent = stage.agent([FINISH], memory="write", on_note=notes.append)
     assert agent.invoke(stage.goal()).status == "finished_unchecked"
-    assert lesson.__doc__ is not None
+    [note] = notes
+    assert note.startswith("going on without memory: ")
+    assert "/no/such/embedder" in note
+    with pytest.raises(ModelUnavailable):
+        stage.agent([FINISH]).invoke(stage.goal(memory="write"))
+
+
+def test_a_lesson_names_what_failed_and_only_what_the_goal_said() -> None:
+    state = RunState("r1")
+    state.calls = [
+        PastCall("read_file", {"path": "secret.txt"}, "", ok=False),
+        PastCall("write_file", {"path": "out/n.txt", "text": "7"}, "", ok=True),
+        PastCall("finish", {"answer": "done"}, "", ok=True),
+    ]
+    assert lesson(state, "Write 7 to out/n.txt") == (
+        "Goal: Write 7 to out/n.txt\nWhat worked: write_file(out/n.txt, 7)\n"
+        "What failed: read_file()"
+    )

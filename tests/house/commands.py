@@ -185,7 +185,7 @@ def _carry_out(order: Mapping[str, Any]) -> int:
         os.dup2(os.open(order[name], flags), number)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 # the server has read ahead in the old one
     os.chdir(order["folder"])
-    os.environ.update(order["environ"])
+    os.environ.update({"TUNEWARD_MEMORY": "off", **order["environ"]})
     if order["replies"] is not None:
         _put_in_script(order["replies"], order["pace"])
     return main([os.fsdecode(word.encode("latin-1")) for word in order["arguments"]])
