@@ -177,14 +177,15 @@ def _new_file(prop: Schema, names: list[str], facts: dict[str, Any]) -> Schema:
     suffixes = tuple(facts.get("suffixes", ()))
     endings = "|".join(s.replace(".", r"\.") for s in suffixes)
     last = rf"{_ENDING}?({endings})" if endings else rf"{_ENDING}{{0,2}}"
-    pattern = rf"^{_folders(names)}({_PART}/){{0,4}}{_STEM}{last}$"
+    begins = _folders(names) if endings else ""  # texts may go to any file that is there
+    pattern = rf"^{begins}({_PART}/){{0,4}}{_STEM}{last}$"
     legal = {"type": "string", "pattern": pattern, "maxLength": NAME_LIMIT}
     named = [n for n in names if n.lower().endswith(suffixes or "")][:ENUM_LIMIT]
     return _described(prop, {"anyOf": [{"enum": named}, legal]} if named else legal)
 
 
 def _folders(names: list[str]) -> str:
-    """The beginning of a new name: a folder of the names that are known, where all have one.
+    """The beginning of a new table's name: a folder of the known names, where all have one.
 
     A small model else writes `sums.csv` where the goal asks for `out/sums.csv`.
     """

@@ -285,12 +285,14 @@ def test_a_new_file_is_named_by_the_goal_or_has_a_legal_name() -> None:
         assert not accepts(schema, {"path": path, "text": "x"}), path
 
 
-def test_a_new_file_lies_where_all_known_ones_lie() -> None:
-    schema = ground(arguments_schema(save), Shelf(new=["out (1)/a.txt", "b.d/c.txt"]))
-    for path in ("out (1)/a.txt", "out (1)/x.md", "b.d/deep/x.md"):
-        assert accepts(schema, {"path": path, "text": "x"}), path
-    for path in ("a.txt", "out/x.md", "bxd/x.md", "out (1)/../x.md"):
-        assert not accepts(schema, {"path": path, "text": "x"}), path
+def test_a_new_table_lies_where_all_known_ones_lie() -> None:
+    schema = ground(arguments_schema(save_table), Shelf(new=["out (1)/a.csv", "b.d/c.txt"]))
+    for path in ("out (1)/a.csv", "out (1)/x.csv", "b.d/deep/x.csv"):
+        assert accepts(schema, {"save_as": path}), path
+    for path in ("a.csv", "out/x.csv", "bxd/x.csv", "out (1)/../x.csv"):
+        assert not accepts(schema, {"save_as": path}), path
+    schema = ground(arguments_schema(save), Shelf(new=["out/a.txt"]))
+    assert accepts(schema, {"path": "log.txt", "text": "x"})
 
 
 def test_a_new_table_ends_like_a_table() -> None:
