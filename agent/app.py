@@ -19,6 +19,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tools import BaseTool
 
+from agent import memory_door
 from agent import settings as settings_file
 from agent.approval import Approver, Headless
 from agent.checks import label
@@ -320,7 +321,10 @@ class Agent(Runnable[Any, RunResult]):
         )
         status = loop.run()
         if parts.notes is not None:
-            parts.notes.settle()
+            try:
+                parts.notes.settle()
+            except (ModelError, StoreError) as error:  # the run itself has ended as it has
+                self._on_note(f"nothing was kept of this run: {error}")
         return RunResult(
             state.run,
             status,
@@ -363,14 +367,7 @@ class Agent(Runnable[Any, RunResult]):
         """What makes the vectors, loaded once per agent."""
         with self._loading:
             if self._embeddings is None:
-                from models.embedder import load_embedder
-
-                self._embeddings = load_embedder(
-                    self.settings.embedder,
-                    self.settings.home,
-                    device=self.settings.device,
-                    progress=self._on_progress,
-                )
+                self._embeddings = memory_door.embedder(self.settings, self._on_progress)
             return self._embeddings
 
     def _parts(self, goal: Goal, model: Any, state: RunState, notes: RunNotes | None) -> "_Parts":

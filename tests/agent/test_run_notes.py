@@ -203,6 +203,23 @@ def test_a_run_goes_on_without_a_memory_that_nobody_asked_for(
         stage.agent([FINISH]).invoke(stage.goal(memory="write"))
 
 
+class Tired(HashingEmbedder):
+    """An embedder that finds notes and takes no new ones."""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        raise ModelUnavailable("the embedder is gone")
+
+
+def test_a_run_that_is_done_stays_done_where_its_lesson_cannot_be_kept(stage: Stage) -> None:
+    said: list[str] = []
+    write = call("write_file", path="out/n.txt", text="7")
+    agent = stage.agent([write], embedder=Tired(), on_note=said.append)
+    goal = stage.goal("Write 7.", memory="write", success=[{"file": "out/n.txt"}])
+    assert agent.invoke(goal).status == "done"
+    assert said == ["nothing was kept of this run: the embedder is gone"]
+    assert notes(stage) == []
+
+
 def test_a_lesson_names_what_failed_and_only_what_the_goal_said() -> None:
     state = RunState("r1")
     state.calls = [
