@@ -298,11 +298,13 @@ def test_a_key_at_any_moment_of_a_commit_leaves_a_journal_that_goes_on(tmp_path:
         with Journal(tmp_path / "journal.db", "run", durable=False) as journal:
             for moment in range(1, 120):
                 try:
-                    signal.setitimer(signal.ITIMER_REAL, moment * 10e-6)
+                    # Again and again: one that falls into a finalizer is lost there.
+                    signal.setitimer(signal.ITIMER_REAL, moment * 10e-6, 0.05)
                     while True:
                         journal.add("planned", {"moment": moment})
                         journal.commit()
                 except KeyboardInterrupt:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
                     pressed += 1
                 journal.add("planned", {"after": moment})
                 journal.commit()
