@@ -1,5 +1,6 @@
 """The wish to stop, set from a signal handler or a key and looked at by everything that waits."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -8,6 +9,10 @@ from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that mean it."""
+
+
+AGAIN_SECONDS = 0.5
+"""After so long a signal that has not ended the wait is given once more."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -23,10 +28,17 @@ def stop_at_once(number: int, frame: FrameType | None) -> None:
 def waiting_for_a_person() -> Iterator[None]:
     """Let every signal end the wait for a line; whoever watched the signals hears of it first."""
 
+    pending: list[threading.Timer] = []
+
     def handle(number: int, frame: FrameType | None) -> None:
-        earlier = before[number]
-        if callable(earlier):
-            earlier(number, frame)
+        if not pending:
+            earlier = before[number]
+            if callable(earlier):
+                earlier(number, frame)
+        # What is raised while a finalizer runs is lost, and the wait would go on.
+        pending.append(threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number)))
+        pending[-1].daemon = True
+        pending[-1].start()
         stop_at_once(number, frame)
 
     before: dict[int, object] = {
@@ -39,6 +51,8 @@ def waiting_for_a_person() -> Iterator[None]:
     try:
         yield
     finally:
+        for timer in pending:
+            timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what getsignal gave
 

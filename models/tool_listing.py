@@ -17,13 +17,21 @@ Tool = Mapping[str, Any]
 def tools_text(tools: Sequence[Tool], dialect: Dialect) -> str:
     """What the system message says about the tools and how to call one: a line for each."""
     lines = "\n".join(_signature(tool["function"]) for tool in tools)
-    return render("tools", tools=lines, example=dialect.call("NAME", {"ARGUMENT": "VALUE"}))
+    example = dialect.call("NAME", {"ARGUMENT": "VALUE"})
+    # Said only where there is something to leave out: every needless word misleads a small model.
+    hint = f" {render('optional')}" if any(map(_has_optional, tools)) else ""
+    return render("tools", tools=lines, example=example, hint=hint)
 
 
 def answer_text(schema: Mapping[str, Any]) -> str:
     """What the model is told about a JSON answer."""
     fields = "\n".join(_fields(schema)) or f"- {_kind(schema)}"
     return render("answer_schema", fields=fields)
+
+
+def _has_optional(tool: Tool) -> bool:
+    schema = tool["function"].get("parameters") or {}
+    return not set(schema.get("properties", {})) <= set(schema.get("required", ()))
 
 
 def _signature(function: Mapping[str, Any]) -> str:

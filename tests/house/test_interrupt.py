@@ -22,6 +22,7 @@ from typing import Any
 import pexpect  # type: ignore[import-untyped]  # has no stubs
 import pytest
 
+from agent.interrupt import Terminated, waiting_for_a_person
 from agent.journal import Journal
 from tests.agent.scripted_cli import command as scripted
 from tests.house.commands import Commands, Ended, call, contents, finish
@@ -315,6 +316,27 @@ def test_a_key_at_any_moment_of_a_commit_leaves_a_journal_that_goes_on(tmp_path:
     assert pressed == 119
     assert [event.data["after"] for event in found if "after" in event.data] == [*range(1, 120)]
     assert [event.seq for event in found] == sorted({event.seq for event in found})
+
+
+def test_a_signal_that_falls_into_a_finalizer_still_ends_the_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is raised in there is lost; the wait for a person must end all the same."""
+    lost: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda found: lost.append(found.exc_type))
+
+    class Last:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    def wait() -> None:
+        with waiting_for_a_person():
+            Last()
+            threading.Event().wait(SOON)
+
+    with pytest.raises(Terminated):
+        wait()
+    assert lost == [Terminated]
 
 
 # several goals

@@ -161,6 +161,7 @@ def test_a_template_without_tools_is_told_about_them_in_words() -> None:
     system = prompt[: prompt.index("<|im_end|>")]
     assert "Be brief." in system
     assert "- read_file(path): Show a file." in system
+    assert "left out" not in system
 
 
 def test_the_short_listing_takes_one_line_a_tool_and_keeps_the_templates_way_to_call() -> None:
