@@ -138,7 +138,7 @@ def load_embedder(
     Raises:
         ModelUnavailable: it is not there, unsafe, broken, or no sentence encoder.
     """
-    source = _located(name, home, progress)
+    source = locate_encoder(name, home, progress)
     folder = read_sentence_folder(source.path)  # before torch is imported: a wrong path is said now
     from models.sentence_network import open_network
 
@@ -148,7 +148,8 @@ def load_embedder(
     return TextEmbedder(network, folder, name=source.name, revision=revision)
 
 
-def _located(name: str, home: Path, progress: Progress | None) -> Source:
+def locate_encoder(name: str, home: Path, progress: Progress | None) -> Source:
+    """The files of the named encoder, pulled if need be; refuses chat models and GGUF files."""
     if catalogue.is_known(name) and catalogue.find(name).kind != "embedder":
         raise ModelUnavailable(
             f"`{name}` is a chat model, it makes no vectors; take `{catalogue.EMBEDDER}` or another"

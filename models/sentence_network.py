@@ -59,6 +59,16 @@ class SentenceNetwork:
         self.dimension = folder.dense[-1].outputs if folder.dense else width
         """Numbers in a vector."""
 
+    @property
+    def model(self) -> Any:
+        """The transformers encoder itself."""
+        return self._model
+
+    @property
+    def tokenizer(self) -> Any:
+        """Its transformers tokenizer."""
+        return self._tokenizer
+
     def tokens(self, texts: list[str]) -> list[list[int]]:
         """Token ids of each text, at most a window of them and at least one."""
         if not texts:
