@@ -59,6 +59,9 @@ class Bench:
     """`time.monotonic()` at which the method must have come to an end."""
     checkpoints: Path | None = None
     """Folder for the state of an unfinished fit; a fit that finds one goes on from it."""
+    batch_halvings: int = 0
+    """How often memory ran out in earlier attempts of the same job, from 0 to 3: batches begin
+    that many times halved, with as many more accumulated."""
     on_progress: Callable[[Progress], None] = field(default=lambda _: None)
     cancelled: Callable[[], bool] = field(default=lambda: False)
 
