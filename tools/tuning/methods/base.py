@@ -62,9 +62,6 @@ class Bench:
     batch_halvings: int = 0
     """How often memory ran out in earlier attempts of the same job, from 0 to 3: batches begin
     that many times halved, with as many more accumulated."""
-    halvings: int = 0
-    """So often is each training batch halved from the start; a job runner raises it after the
-    system killed a fit for its memory."""
     on_progress: Callable[[Progress], None] = field(default=lambda _: None)
     cancelled: Callable[[], bool] = field(default=lambda: False)
 

@@ -125,7 +125,7 @@ class _Run(Generic[T]):
         self.identity = checkpoint.identity_of(identity, recipe, shapes)
         self.evaluate = evaluate if recipe.evaluate_every > 0 else None
         self.optimizer = torch.optim.AdamW(self._groups(rates), lr=recipe.lr)
-        self.place = _Place(steps=recipe.steps, halvings=bench.halvings)
+        self.place = _Place(steps=recipe.steps, halvings=bench.batch_halvings)
         self.best: dict[str, Tensor] = {}
         self.clock = _Clock()
 
@@ -345,7 +345,7 @@ class _Run(Generic[T]):
                 kept = tensor if kind == "step" else tensor.to(weight.device)
                 self.optimizer.state[weight][kind] = kept
         self.place = _Place(**state.facts)
-        self.place.halvings = max(self.place.halvings, self.bench.halvings)
+        self.place.halvings = max(self.place.halvings, self.bench.batch_halvings)
         if not self.place.is_over:
             self._tell(note=f"goes on after step {self.place.step}")
 
