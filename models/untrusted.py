@@ -52,8 +52,8 @@ def check_folder(folder: Path) -> dict[str, Any]:
     config = plain_json(folder / "config.json", CONFIG_LIMIT)
     for name in ("tokenizer_config.json", "generation_config.json", "processor_config.json"):
         if (folder / name).exists():
-            _refuse_code_keys(folder, name, plain_json(folder / name, CONFIG_LIMIT))
-    _refuse_code_keys(folder, "config.json", config)
+            refuse_code_keys(folder, name, plain_json(folder / name, CONFIG_LIMIT))
+    refuse_code_keys(folder, "config.json", config)
     _refuse_quantisation(folder, config)
     template = folder / "chat_template.jinja"
     if template.exists() and template.stat().st_size > TEMPLATE_LIMIT:
@@ -140,7 +140,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _refuse_code_keys(folder: Path, name: str, config: dict[str, Any]) -> None:
+def refuse_code_keys(folder: Path, name: str, config: object) -> None:
+    """Raises where a JSON value has, at any depth, a key that makes a library run code."""
     for key in _keys(config):
         if key in CODE_KEYS:
             raise ModelUnavailable(
