@@ -8,6 +8,15 @@ from memory.errors import DiskFull as StoreFull
 from memory.errors import StoreError
 from models.errors import Cancelled, DeviceLost, ModelError, ModelUnavailable, OutOfMemory
 from models.errors import DiskFull as ModelFull
+from tools.tuning.errors import (
+    BudgetSpent,
+    DataError,
+    JobError,
+    MethodUnsuitable,
+    SkillError,
+    Stopped,
+    TuningError,
+)
 
 _MODEL: tuple[tuple[type[ModelError], str], ...] = (
     (ModelFull, "disk_full"),
@@ -15,6 +24,15 @@ _MODEL: tuple[tuple[type[ModelError], str], ...] = (
     (OutOfMemory, "oom"),
     (DeviceLost, "device_lost"),
     (ModelError, "unavailable"),  # last: what is left says what the model or its server did
+)
+_TUNING: tuple[tuple[type[TuningError], str, int], ...] = (
+    (DataError, "", 2),  # begins with the place in the file
+    (MethodUnsuitable, "usage: ", 2),
+    (JobError, "usage: ", 2),
+    (SkillError, "unavailable: ", 3),
+    (BudgetSpent, "budget_tuning: ", 124),
+    (Stopped, "interrupted: ", 130),
+    (TuningError, "failed: ", 1),
 )
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _PATH = (
@@ -48,6 +66,11 @@ def explained(error: Exception) -> tuple[str, int] | None:
     for kind, status in _MODEL:
         if isinstance(error, kind):
             return f"{status}: {error}", 3
+    for tuning_kind, before, code in _TUNING:
+        if isinstance(error, tuning_kind):
+            return f"{before}{error}", code
+    if isinstance(error, MemoryError):
+        return "oom: there is not enough memory; free some, or take less at once", 3
     if isinstance(error, StoreError):
         status = "disk_full" if isinstance(error, StoreFull) else "unavailable"
         return f"{status}: {error}", 3
