@@ -67,7 +67,7 @@ def _parse_csv(path: str, text: str) -> pl.DataFrame:
     text = text.lstrip("\r\n")
     if "\n" not in text:
         text = text.replace("\r", "\n")
-    delimiter = "\t" if path.lower().endswith(".tsv") else _delimiter(text)
+    delimiter = "\t" if path.lower().endswith(".tsv") else delimiter_of(text)
     lines = io.StringIO(text, newline="")
     header = next(_records(path, lines, delimiter))[1]
     names = _names(path, header)
@@ -83,7 +83,7 @@ def _parse_csv(path: str, text: str) -> pl.DataFrame:
     return frame.filter(~pl.all_horizontal(pl.all().is_null())) if len(names) > 1 else frame
 
 
-def _delimiter(text: str) -> str:
+def delimiter_of(text: str) -> str:
     """The one that cuts the first lines into the most, and equally many, fields."""
     sample = io.StringIO(text[:100_000], newline="").readlines()[:6]
     best, most = ",", 1

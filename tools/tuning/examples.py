@@ -59,6 +59,10 @@ class Dataset:
     path: Path
     sha256: str
     """Of the file's bytes."""
+    empty_lines: tuple[int, ...] = ()
+    """Rows without any text; they are left out of `examples`."""
+    overlap_lines: tuple[int, ...] = ()
+    """Rows with entities that share a word; of those the longest was kept."""
 
     def __len__(self) -> int:
         return len(self.examples)
