@@ -62,6 +62,9 @@ class Bench:
     batch_halvings: int = 0
     """How often memory ran out in earlier attempts of the same job, from 0 to 3: batches begin
     that many times halved, with as many more accumulated."""
+    start: Path | None = None
+    """Folder of a saved method whose weights a fit begins from (`--from SKILL`); a method that
+    cannot begin from these says so in a progress note and begins as usual."""
     on_progress: Callable[[Progress], None] = field(default=lambda _: None)
     cancelled: Callable[[], bool] = field(default=lambda: False)
 
