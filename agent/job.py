@@ -24,7 +24,7 @@ from memory.errors import StoreError
 from tools.tuning.errors import JobError, Stopped
 from tools.tuning.heartbeat import Pulse
 from tools.tuning.job_events import EventWriter, plain
-from tools.tuning.job_folder import CHECKPOINTS, LATER_MAY_DO, Job, JobStatus
+from tools.tuning.job_folder import CHECKPOINTS, Job, JobStatus
 from tools.tuning.job_spec import JobSpec
 from tools.tuning.methods.base import Progress
 from tools.tuning.tracking import open_tracker
@@ -80,7 +80,7 @@ def _attempt(job: Job, work: Work) -> int:
                 result=result,
             )
     print(message, file=sys.stderr, flush=True)
-    if status == "done" or (status == "failed" and code not in LATER_MAY_DO):
+    if status == "done":
         shutil.rmtree(job.folder / CHECKPOINTS, ignore_errors=True)
     return code
 

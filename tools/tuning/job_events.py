@@ -77,4 +77,5 @@ def read_events(path: Path, after: int = 0) -> tuple[list[dict[str, Any]], int]:
     for line in whole.splitlines():
         with contextlib.suppress(ValueError):
             found.append(json.loads(line))
-    return [each for each in found if isinstance(each, dict)], after + len(whole)
+    events = [each for each in found if isinstance(each, dict) and "type" in each]
+    return events, after + len(whole)

@@ -43,15 +43,15 @@ class JobRunner:
     """The jobs of one home, and the processes of those that were started here."""
 
     def __init__(
-        self, home: Path, *, command: Sequence[str] = CHILD, memory_limit: int | None = None
+        self, home: Path, *, command: Sequence[str] | None = None, memory_limit: int | None = None
     ) -> None:
         """Args:
-        command: starts a job's process; the job's folder is put behind it.
+        command: starts a job's process; the job's folder is put behind it. `CHILD` by itself.
         memory_limit: bytes that a job may have, where that is less than the machine has.
         """
         self.home = home
         self.store = JobStore(home)
-        self._command = tuple(command)
+        self._command = tuple(command or CHILD)
         self._memory_limit = memory_limit
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -128,7 +128,8 @@ class JobRunner:
             events, after = read_events(job.events_path, after)
             for event in events:
                 listener(event)
-            if state.status in ENDED:
+            process = self._processes.get(job.id)
+            if state.status in ENDED and (process is None or process.poll() is not None):
                 return state
             time.sleep(POLL_SECONDS)
 
