@@ -49,3 +49,11 @@ def set_random_states(states: Mapping[str, Tensor]) -> None:
             torch.set_rng_state(state)
         else:
             torch.cuda.set_rng_state(state, int(device))
+
+
+@contextmanager
+def seeded(seed: int, *tensors: Tensor) -> Iterator[None]:
+    """Random numbers from this seed, the caller's own left as they were."""
+    with torch.random.fork_rng(devices=cuda_devices(tensors)):
+        torch.manual_seed(seed)
+        yield
