@@ -1,4 +1,4 @@
-"""Finds the passages of ingested documents that answer a question."""
+"""Finds the notes and the passages of ingested documents that answer a question."""
 
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -22,13 +22,20 @@ def has_passages(memory: "FaissMemory") -> bool:
 def find_passages(
     memory: "FaissMemory", query: str, *, source: str | None = None, limit: int = 5
 ) -> list[Document]:
-    """At most `limit` chunks, the best first, of one document or of all.
+    """At most `limit` chunks, the best first, of one document or of all."""
+    wanted = CHUNKS if source is None else {**CHUNKS, "source": source}
+    return [chunk for chunk, _ in find(memory, query, wanted, limit=limit)]
+
+
+def find(
+    memory: "FaissMemory", query: str, filter: dict[str, Any] | None = None, *, limit: int = 5
+) -> list[tuple[Document, float]]:
+    """At most `limit` notes, the best first, each with its similarity in [-1, 1].
 
     The nearest `CANDIDATES` by meaning are put in order by meaning and words together.
     """
-    filter: dict[str, Any] = CHUNKS if source is None else {**CHUNKS, "source": source}
-    found = memory.similarity_search(query, k=max(CANDIDATES, limit), filter=filter)
-    order = fused_order(query, [chunk.page_content for chunk in found])
+    found = memory.similarity_search_with_score(query, max(CANDIDATES, limit), filter)
+    order = fused_order(query, [note.page_content for note, _ in found])
     return [found[i] for i in order[:limit]]
 
 

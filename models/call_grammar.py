@@ -13,7 +13,9 @@ from models.dialect import CALL_ID, Dialect
 from models.network import Tokenizer
 from models.schemas import Schema, enforced
 
-THOUGHT_BEGINS = "I "
+THOUGHT_BEGINS = "I will "
+ENDINGS = "csv|docx|html?|jsonl?|log|md|parquet|pdf|py|tsv|txt|xlsx|xml|ya?ml"
+"""After a dot in a sentence that goes on: a file is named."""
 SHORTEST_THOUGHT = 3
 """Characters after that; below, a model has only cleared its throat."""
 
@@ -64,18 +66,29 @@ def _start(
         # Text may hold the opener's beginning, so it is text until the whole opener has been read.
         head = f"head[suffix={_quoted(dialect.opener)}]: /(?s:.*)/"
         return "text | head call", ["text: /(?s:.+)/", head]
+    if thought_chars and dialect.thought is not None:
+        before, after = (_quoted(text) for text in dialect.thought)
+        thought = rf'/[^"\\\p{{Cc}}]{{{SHORTEST_THOUGHT},{max(thought_chars, SHORTEST_THOUGHT)}}}/'
+        return f"{before} THOUGHT {after} call", [f"THOUGHT: {thought}"]
     if thought_chars:
-        # A model that was trained to call at once would write the call as its thought; its first
-        # word is given, which makes it go on in words. One sentence: in a second one, a small model
-        # talks itself out of what it knew in the first.
-        rest = max(thought_chars - len(THOUGHT_BEGINS) - 1, 1)
-        shortest = min(SHORTEST_THOUGHT, rest)
-        inside = r"([^\n{}<`.!?。]|\.[a-z0-9])"
-        return (
-            f'THOUGHT "\\n" {opener} call',
-            [f"THOUGHT: /{THOUGHT_BEGINS}{inside}{{{shortest},{rest}}}[.。]?/"],
-        )
+        return f'THOUGHT "\\n" {opener} call', [f"THOUGHT: /{_sentence(thought_chars)}/"]
     return f"{opener} call", []
+
+
+def _sentence(longest: int) -> str:
+    """A pattern for one sentence.
+
+    A model that was trained to call at once would write the call as its thought; its first words
+    are given, which makes it go on in words (after a bare "I" it gave up: "I cannot"). In a second
+    sentence a small model talks itself out of what it knew in the first.
+    """
+    rest = max(longest - len(THOUGHT_BEGINS) - 1, 1)
+    shortest = min(SHORTEST_THOUGHT, rest)
+    letter = r"[^\n{}<`.!?。]"
+    # Any other dot is the end: left free, a small model goes on "a.txt.json.json.json".
+    dotted = rf"\.({ENDINGS}|[0-9]+)"
+    inside = f"({letter}|{dotted}[^\\n{{}}<`.!?。a-z0-9]){{{shortest},{rest}}}({dotted})?"
+    return f"{THOUGHT_BEGINS}{inside}[.。]?"
 
 
 def _terminals(text: str, tokenizer: Tokenizer) -> str:

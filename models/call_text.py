@@ -23,10 +23,11 @@ class CallText:
         self._dialect = dialect
         self._calls = calls
         """False where no call may come, so that text which looks like one stays text."""
+        self._opener = dialect.opener
         self._rest = ""
         self._depth = 0
         self._in_string = self._escaped = False
-        self._at: Literal["words", "name", "arguments", "end"] = "words"
+        self._at: Literal["start", "words", "name", "arguments", "end"] = "start"
         self.words = ""
         """The text before the call, or all of it; no blank end before a call."""
         self.name: str | None = None
@@ -48,6 +49,8 @@ class CallText:
         return list(self._read(last=True))
 
     def _read(self, *, last: bool) -> Iterator[Piece]:
+        if self._at == "start":
+            self._read_start(last=last)
         if self._at == "words":
             yield from self._read_words(last=last)
         if self._at == "name":
@@ -62,8 +65,18 @@ class CallText:
             if new:
                 yield Piece("arguments", new)
 
+    def _read_start(self, *, last: bool) -> None:
+        """Is there a thought that is one object with the call?"""
+        around = self._dialect.thought if self._calls else None
+        if around is not None and not last and around[0].startswith(self._rest):
+            return
+        self._at = "words"
+        if around is not None and self._rest.startswith(around[0]):
+            self._rest = self._rest.removeprefix(around[0])
+            self._opener = around[1]
+
     def _read_words(self, *, last: bool) -> Iterator[Piece]:
-        opener = self._dialect.opener
+        opener = self._opener
         if self._calls and opener in self._rest:
             before, _, self._rest = self._rest.partition(opener)
             self._at = "name"

@@ -28,7 +28,7 @@ from models.base import AnyTool, ToolCallingChat, described
 from models.engine import Engine
 from models.errors import Cancelled, ReplyNotUnderstood
 from models.options import make_options
-from models.rendering import Listing, Renderer
+from models.rendering import Calls, Listing, Renderer
 from models.request import Reply
 from models.scripted import Script, ScriptedNetwork
 from models.streaming import streamed
@@ -41,6 +41,8 @@ class ChatLocal(ToolCallingChat):
     """Generates; holds the network and its key-value cache."""
     listing: Listing = "template"
     """`short` describes each tool in one line, where the model's template would print schemas."""
+    calls: Calls = "template"
+    """`wrapped` writes a thought and its call as one JSON object."""
     adapter: str | None = None
     """A LoRA adapter or soft prompt that the network has loaded."""
     streaming: bool = False
@@ -68,7 +70,7 @@ class ChatLocal(ToolCallingChat):
     @cached_property
     def renderer(self) -> Renderer:
         """Turns messages into prompts."""
-        return Renderer(self.engine.network.tokenizer, self.model_name, self.listing)
+        return Renderer(self.engine.network.tokenizer, self.model_name, self.listing, self.calls)
 
     @property
     def _defaults(self) -> dict[str, Any]:

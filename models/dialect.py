@@ -61,6 +61,8 @@ class Dialect:
     """The template writes calls and results as usual only where it lists the tools itself."""
     user_after_tool: bool = True
     """The user may speak right after a tool's result, and nothing said before moves."""
+    thought: tuple[str, str] | None = None
+    """What stands before a thought and between it and the name, where both are one JSON object."""
 
     def call(self, name: str, arguments: Mapping[str, Any], call_id: str = CALL_ID) -> str:
         """One call, as the model would write it."""
@@ -74,6 +76,14 @@ class Dialect:
 
 OWN = Dialect()
 """Our own rendering, for templates without tools and for models without a template."""
+WRAPPED = Dialect(
+    opener='{"call": {"name": "',
+    middle='", "arguments": ',
+    closer="}}",
+    arguments_as_text=True,
+    thought=('{"thought": "', '", "call": {"name": "'),
+)
+"""Thought and call in one JSON object: a model that wants to call at once still thinks first."""
 
 
 def find_dialect(tokenizer: Tokenizer) -> Dialect:

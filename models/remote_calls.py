@@ -21,7 +21,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from models.dialect import Dialect
+from models.dialect import WRAPPED
 from models.errors import ReplyNotUnderstood
 from models.schemas import Schema, check, enforced
 from models.tool_listing import Tool, answer_text, tools_text
@@ -30,9 +30,6 @@ from prompts.render import render
 
 SchemaForm = Literal["json_schema", "json_object"]
 """The official form of `response_format`, and the older one of llama.cpp's Python server."""
-WRAPPED = Dialect(
-    opener='{"call": {"name": "', middle='", "arguments": ', closer="}}", arguments_as_text=True
-)
 _PORTABLE = frozenset(
     {
         *("type", "enum", "const", "anyOf", "properties", "required", "additionalProperties"),

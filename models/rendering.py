@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage
 
-from models.dialect import Dialect, find_dialect, message_call
+from models.dialect import WRAPPED, Dialect, find_dialect, message_call
 from models.errors import ModelError
 from models.network import Tokenizer
 from models.tool_listing import Tool, answer_text, tools_text
@@ -23,6 +23,9 @@ from prompts.render import render
 Listing = Literal["template", "short"]
 """Who tells the model about its tools: its chat template, as in its training, or one line each."""
 
+Calls = Literal["template", "wrapped"]
+"""How a call is written: as the chat template shows it, or with its thought in one JSON object."""
+
 _SPEAKERS = {"system": "System", "user": "User", "assistant": "Assistant"}
 
 
@@ -30,12 +33,16 @@ class Renderer:
     """Renders conversations for one tokenizer."""
 
     def __init__(
-        self, tokenizer: Tokenizer, model_name: str, listing: Listing = "template"
+        self,
+        tokenizer: Tokenizer,
+        model_name: str,
+        listing: Listing = "template",
+        calls: Calls = "template",
     ) -> None:
         self._tokenizer = tokenizer
         self._listing = listing
         self._model_name = model_name
-        self.dialect: Dialect = find_dialect(tokenizer)
+        self.dialect: Dialect = WRAPPED if calls == "wrapped" else find_dialect(tokenizer)
         self._keeps_system = self._reads_system()
         # A run counts the tokens of a prompt before it asks with it.
         self._last: tuple[str, tuple[int, ...]] = "", ()

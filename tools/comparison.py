@@ -40,6 +40,17 @@ FITTING: dict[CellKind, tuple[Comparison, ...]] = {
     "mixed": COMPARISONS,
 }
 """The comparisons that make sense for what a column holds."""
+Order = Literal[
+    "largest_first", "smallest_first", "a_to_z", "z_to_a", "newest_first", "oldest_first"
+]
+FALLING: tuple[Order, ...] = ("largest_first", "z_to_a", "newest_first")
+FITTING_ORDERS: dict[CellKind, tuple[Order, ...]] = {
+    "number": ("largest_first", "smallest_first"),
+    "date": ("newest_first", "oldest_first"),
+    "text": ("a_to_z", "z_to_a"),
+    "mixed": get_args(Order),
+}
+"""The orders in the words that fit what a column holds; a small model sorts names largest first."""
 _SAMPLE = 200
 """So many cells show what a column holds."""
 

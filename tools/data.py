@@ -10,12 +10,11 @@ from langchain_core.tools import BaseTool
 from pydantic import Field
 
 from tools.base import TABLE_SUFFIXES, Column, ExistingTable, Ground, NewTable, Value, tool
-from tools.comparison import Comparison, matches, mentioned, period_hint
+from tools.comparison import Comparison, Order, matches, mentioned, period_hint
 from tools.context import ToolContext
 from tools.data_steps import (
     Keep,
     Operation,
-    Order,
     calculate_column,
     column_named,
     grouped,
@@ -31,6 +30,7 @@ from tools.table_show import count_of, count_text, one_row, show
 
 TableColumn = Annotated[str, Column(of="path")]
 FittingComparison = Annotated[Comparison, Ground("comparison", of="column")]
+FittingOrder = Annotated[Order, Ground("order", of="column")]
 ComparedValue = Annotated[
     str, Value(of="column", beside="comparison", when=("equals", "not_equals"))
 ]
@@ -38,6 +38,8 @@ SomeColumns = Annotated[list[TableColumn], Field(min_length=1, max_length=30)]
 
 _SHOWN = 20
 """Rows printed by a tool that saves nothing."""
+_EXTREMES: dict[Operation, Order] = {"maximum": "largest_first", "minimum": "smallest_first"}
+"""Operations whose figure stands in a row, and the order that puts that row first."""
 
 
 def get_tools(context: ToolContext) -> list[BaseTool]:
@@ -140,13 +142,13 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         return f"{frame.height} of {tables.rows(path)} rows\n{show(frame, rows=_SHOWN)}"
 
     @tool(effect="read", family="data", says="show the top rows of {path}")
-    def top_rows(path: ExistingTable, column: TableColumn, order: Order) -> str:
+    def top_rows(path: ExistingTable, column: TableColumn, order: FittingOrder) -> str:
         """Show the rows with the largest or the smallest values of a column.
 
         Args:
             path: the table.
             column: the column to sort by.
-            order: largest_first or smallest_first; dates: largest is newest.
+            order: which end comes first.
         """
         frame = tables.frame(path)
         by = column_named(frame, column, path)
@@ -167,7 +169,10 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
             operation: what to calculate.
         """
         frame = tables.frame(path)
-        return calculate_column(frame, column_named(frame, column, path), operation)
+        by = column_named(frame, column, path)
+        said = calculate_column(frame, by, operation)
+        order = _EXTREMES.get(operation)
+        return f"{said}\nIts row: {one_row(ordered(frame, by, order))}" if order else said
 
     @tool(effect="read", family="data", says="calculate over {path} by {group_by}")
     def calculate_groups(
@@ -211,13 +216,15 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         return save(found, save_as)
 
     @tool(effect="write", idempotent=True, family="data", says="write {save_as}")
-    def sort_rows(path: ExistingTable, column: TableColumn, order: Order, save_as: NewTable) -> str:
+    def sort_rows(
+        path: ExistingTable, column: TableColumn, order: FittingOrder, save_as: NewTable
+    ) -> str:
         """Save a table sorted by a column as a new table.
 
         Args:
             path: the table.
             column: the column to sort by.
-            order: largest_first or smallest_first; dates: largest is newest.
+            order: which end comes first.
             save_as: the table file to write.
         """
         frame = tables.frame(path)
@@ -267,7 +274,7 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         return save_elsewhere(joined(first, second, (on, other), keep), save_as, left, right)
 
     @tool(effect="write", idempotent=True, family="data", says="write {save_as}")
-    def rows_not_in(
+    def filter_rows_not_in(
         path: ExistingTable,
         column: TableColumn,
         other: ExistingTable,
@@ -322,7 +329,7 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         sort_rows,
         aggregate,
         join_tables,
-        rows_not_in,
+        filter_rows_not_in,
         select_columns,
         convert_table,
     ]

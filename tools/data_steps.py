@@ -5,11 +5,11 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
+from tools.comparison import FALLING, Order
 from tools.errors import ToolRetry
 from tools.table_show import count_text, number_text
 from tools.table_text import dates, is_empty, numbers, text_of
 
-Order = Literal["largest_first", "smallest_first"]
 Operation = Literal["sum", "average", "minimum", "maximum", "median", "count", "count_unique"]
 Keep = Literal["matching", "all_left"]
 
@@ -42,8 +42,9 @@ def value_counts(series: pl.Series) -> tuple[pl.DataFrame, int]:
 def ordered(frame: pl.DataFrame, column: str, order: Order) -> pl.DataFrame:
     """Sorted as numbers or dates where most cells are, else as text; the others come last."""
     places = pl.DataFrame({"key": _sort_key(frame[column])}).with_row_index("row")
-    down = order == "largest_first"
-    rows = places.sort("key", descending=down, nulls_last=True, maintain_order=True)["row"]
+    rows = places.sort("key", descending=order in FALLING, nulls_last=True, maintain_order=True)[
+        "row"
+    ]
     return frame[rows]
 
 

@@ -10,7 +10,7 @@ from tools.edit import replace_once
 from tools.errors import ToolFailed, ToolRetry
 from tools.nearest import did_you_mean
 from tools.pages import pages_of
-from tools.search import MAX_SHOWN, search
+from tools.search import MAX_SHOWN, Matches, search, similar
 from tools.text_encoding import encoding_of
 
 NO_TEXT_SUFFIXES = (
@@ -62,6 +62,16 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         """
         return page_text(context, path, page)
 
+    def elsewhere(text: str, path: str) -> str:
+        """What is said where nothing was found: the other files that have it, or close lines."""
+        others = search(workspace, pages, text) if path else Matches()
+        if others.lines:
+            return "\n".join([" Other files do:", *others.shown])
+        close = similar(workspace, pages, text)
+        if close:
+            return "\n".join([" These lines hold some of the words:", *close])
+        return " Nor does any other file." if path else ""
+
     @tool(effect="read", family="files", says="search for {text}")
     def search_text(text: str, path: ExistingFile = "") -> str:
         """Find the lines that contain a text, and count them. Case does not matter.
@@ -79,8 +89,9 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         note = skipped if found.skipped else ""
         where = path or counted(found.files, "file")
         if not found.lines:
-            others = " Other files were not searched." if path else ""
-            return f"No line in {path or 'any file'} contains {text!r}.{others}{note}"
+            return (
+                f"No line in {path or 'any file'} contains {text!r}.{note}{elsewhere(text, path)}"
+            )
         verb = "contains" if found.lines == 1 else "contain"
         head = f"{counted(found.lines, 'line')} in {where} {verb} {text!r}{note}:"
         more = (

@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tools.base import GROUND_KEY
-from tools.comparison import FITTING, CellKind
+from tools.comparison import FITTING, FITTING_ORDERS, CellKind
 
 Schema = dict[str, Any]
 
@@ -232,7 +232,7 @@ def _split(
 
 def _free(prop: Schema, kind: str) -> Schema:
     """The argument where what exists does not limit it."""
-    if kind == "comparison":
+    if kind in ("comparison", "order"):
         return prop
     return _described(
         prop, {"type": "integer", "minimum": 1} if kind == "page" else _bounded(TEXT_LIMIT)
@@ -269,6 +269,8 @@ def _choice(kind: str, key: str, table: str | None, world: World) -> list[Any] |
         return world.values(table, key) if table is not None else None
     if kind == "comparison":
         return list(FITTING[world.kind(table, key)]) if table is not None else None
+    if kind == "order":
+        return list(FITTING_ORDERS[world.kind(table, key)]) if table is not None else None
     raise ValueError(f"unknown kind of argument: {kind}")
 
 

@@ -1,5 +1,7 @@
 """Finds a text in the lines of the workspace's files."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tools.errors import ToolError
@@ -14,6 +16,13 @@ MAX_TOTAL_BYTES = 256 << 20
 SLOW_SUFFIXES = (".pdf", ".docx")
 """Searched only where one is named."""
 LINE_CHARACTERS = 240
+_WORD = re.compile(r"\w+")
+
+
+MAX_SIMILAR = 10
+"""Lines shown that hold some of the words."""
+SHORTEST_WORD = 3
+"""Characters; shorter words say too little about a line."""
 
 
 @dataclass
@@ -31,9 +40,42 @@ def search(workspace: Workspace, pages: Pages, text: str, path: str = "") -> Mat
     """Look for `text`, in any case, line by line in one file or in all."""
     needle = text.casefold()
     found = Matches()
+    for file, content in _contents(workspace, pages, path, found):
+        if needle not in content.casefold():
+            continue
+        found.files += 1
+        for number, line in enumerate(content.split("\n"), 1):
+            if needle in line.casefold():
+                found.lines += 1
+                if len(found.shown) < MAX_SHOWN:
+                    found.shown.append(_line(file, number, line, needle))
+    return found
+
+
+def similar(workspace: Workspace, pages: Pages, text: str) -> list[str]:
+    """The lines of all files that hold most of the words of `text`; at least two, or the only."""
+    words = {word for word in _WORD.findall(text.casefold()) if len(word) >= SHORTEST_WORD}
+    best: list[str] = []
+    most = min(2, len(words))
+    for file, content in _contents(workspace, pages, "", Matches()):
+        for number, line in enumerate(content.split("\n"), 1):
+            held = [word for word in words if word in line.casefold()]
+            if not held or len(held) < most:
+                continue
+            if len(held) > most:
+                best, most = [], len(held)
+            if len(best) < MAX_SIMILAR:
+                best.append(_line(file, number, line, held[0]))
+    return best
+
+
+def _contents(
+    workspace: Workspace, pages: Pages, path: str, found: Matches
+) -> Iterator[tuple[str, str]]:
+    """Each file's path and text: one file, or all that are plain text and not too large."""
     if path:
-        _search_one(found, needle, path, pages.text(path))
-        return found
+        yield path, pages.text(path)
+        return
     left = MAX_TOTAL_BYTES
     for file, size in workspace.sizes().items():
         left -= size
@@ -41,23 +83,15 @@ def search(workspace: Workspace, pages: Pages, text: str, path: str = "") -> Mat
             found.skipped += 1
             continue
         try:
-            text = pages.text(file) if is_document(file) else clean(workspace.read_text(file))
+            content = pages.text(file) if is_document(file) else clean(workspace.read_text(file))
         except ToolError:
             found.skipped += 1
         else:
-            _search_one(found, needle, file, text)
-    return found
+            yield file, content
 
 
-def _search_one(found: Matches, needle: str, path: str, text: str) -> None:
-    if needle not in text.casefold():
-        return
-    found.files += 1
-    for number, line in enumerate(text.split("\n"), 1):
-        if needle in line.casefold():
-            found.lines += 1
-            if len(found.shown) < MAX_SHOWN:
-                found.shown.append(f"{path}:{number}: {_around(line, needle)}")
+def _line(path: str, number: int, line: str, needle: str) -> str:
+    return f"{path}:{number}: {_around(line, needle)}"
 
 
 def _around(line: str, needle: str) -> str:

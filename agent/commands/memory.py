@@ -94,9 +94,10 @@ def search(
     """Find the notes and passages that are nearest to a question."""
     from agent.commands.output import json_result
     from agent.memory_door import as_line, open_memory
+    from memory.passages import find
 
     with open_memory(_settings()) as memory:
-        found = memory.similarity_search_with_score(query, limit, _filter(kind, source))
+        found = find(memory, query, _filter(kind, source), limit=limit)
     if json:
         json_result([{**as_line(note), "score": round(score, 4)} for note, score in found])
     else:

@@ -116,7 +116,7 @@ WRONG: dict[str, list[list[DemoCall]]] = {
         ],
         [  # right rows, not sorted
             call(
-                "rows_not_in",
+                "filter_rows_not_in",
                 path="customers.csv",
                 column="customer_id",
                 other="orders.csv",

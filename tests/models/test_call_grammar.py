@@ -10,7 +10,7 @@ import pytest
 from llguidance import LLMatcher
 
 from models.call_grammar import answer_grammar, call_grammar
-from models.dialect import OWN, Dialect, find_dialect
+from models.dialect import OWN, WRAPPED, Dialect, find_dialect
 from models.network import Tokenizer
 from models.scripted import ByteTokenizer
 from tests.models.templates import BARE, LISTED, NAMED, TAGGED, TemplateTokenizer
@@ -109,18 +109,33 @@ def test_text_or_a_call_or_text_and_then_a_call(name: str) -> None:
 
 def test_a_thought_is_one_line_before_the_call() -> None:
     tools = {"read": one_of(path={"enum": ["a"]})}
-    grammar = call_grammar(tools, OWN, ByteTokenizer(), thought_chars=20)
+    grammar = call_grammar(tools, OWN, ByteTokenizer(), thought_chars=25)
     call = OWN.call("read", {"path": "a"})
-    assert accepts(grammar, f"I read the file.\n{call}")
-    assert accepts(grammar, f"I 读文件😀\n{call}")
-    assert accepts(grammar, f"I {'x' * 17}.\n{call}")
-    assert not accepts(grammar, f"I {'x' * 18}\n{call}")
-    assert accepts(grammar, f"I write 7.5 to a.csv\n{call}")
-    assert not accepts(grammar, f"I write 7. Why?\n{call}")
+    assert accepts(grammar, f"I will read the file.\n{call}")
+    assert accepts(grammar, f"I will 读文件😀\n{call}")
+    assert accepts(grammar, f"I will {'x' * 17}.\n{call}")
+    assert not accepts(grammar, f"I will {'x' * 18}\n{call}")
+    assert accepts(grammar, f"I will write 7.5 to a.csv\n{call}")
+    assert not accepts(grammar, f"I will write 7. Why?\n{call}")
+    assert not accepts(grammar, f"I will save a.txt.json\n{call}")
     assert not accepts(grammar, f">{call}\n{call}")
     assert not accepts(grammar, call)
-    assert not accepts(grammar, f"I two\nlines\n{call}")
+    assert not accepts(grammar, f"I will two\nlines\n{call}")
     assert not accepts(grammar, f"{call}\n{call}")
+
+
+def test_a_thought_and_its_call_may_be_one_object() -> None:
+    tools = {"read": one_of(path={"enum": ["a"]})}
+    grammar = call_grammar(tools, WRAPPED, ByteTokenizer(), thought_chars=20)
+    rest = '", "call": {"name": "read", "arguments": {"path": "a"}}}'
+    for thought in ("Why?", "中文, it's {a} <b>\u2026", "x" * 20):
+        assert accepts(grammar, f'{{"thought": "{thought}{rest}')
+    for thought in ("", "x" * 21, "a\nb", "a\\nb", 'a"b'):
+        assert not accepts(grammar, f'{{"thought": "{thought}{rest}')
+    assert not accepts(grammar, WRAPPED.call("read", {"path": "a"}))
+    assert accepts(
+        call_grammar(tools, WRAPPED, ByteTokenizer()), WRAPPED.call("read", {"path": "a"})
+    )
 
 
 def test_white_space_is_the_dialects() -> None:

@@ -97,10 +97,27 @@ def test_with_tool_choice_none_what_looks_like_a_call_is_text() -> None:
 
 
 def test_a_thought_lands_in_the_content() -> None:
-    model = ScriptedModel(["I look around here first.\n" + '{"name": "list_files"'])
-    reply = model.bind_tools(TOOLS, tool_choice="any", thought_chars=12).invoke("Hi")
-    assert reply.content == "I look arou."
+    model = ScriptedModel(["I will look around here first.\n" + '{"name": "list_files"'])
+    reply = model.bind_tools(TOOLS, tool_choice="any", thought_chars=16).invoke("Hi")
+    assert reply.content.startswith("I will look aro")
+    assert len(reply.content) <= 16 + len(".parquet")
     assert reply.tool_calls
+
+
+def test_a_thought_may_be_one_json_object_with_its_call() -> None:
+    call = '"call": {"name": "read_file", "arguments": {"path": "a.txt"}}}'
+    script = [f'{{"thought": "I read a.txt.", {call}'] * 2
+    model = ScriptedModel(script, calls="wrapped")
+    chain = model.bind_tools(TOOLS, tool_choice="any", thought_chars=40)
+    reply = chain.invoke("Hi")
+    assert reply.content == "I read a.txt."
+    assert [made["args"] for made in reply.tool_calls] == [{"path": "a.txt"}]
+    streamed = list(chain.stream("Hi"))
+    whole = sum(streamed[1:], streamed[0])
+    assert (whole.content, whole.tool_calls) == (reply.content, reply.tool_calls)
+    bare = ScriptedModel(["{" + call], calls="wrapped").bind_tools(TOOLS, tool_choice="any")
+    said = bare.invoke("Hi")
+    assert (said.content, len(said.tool_calls)) == ("", 1)
 
 
 def test_only_what_is_allowed_can_be_called_though_all_is_shown() -> None:

@@ -70,7 +70,7 @@ def text_of(name: str, messages: list[BaseMessage], tools: Any = ()) -> str:
 def test_each_prompt_begins_with_the_one_before_and_its_reply(
     name: str, thought_chars: int, listing: Listing
 ) -> None:
-    thought = "I read it.\n" if thought_chars else ""
+    thought = "I will read it.\n" if thought_chars else ""
     model, network = model_with(
         name,
         lambda request: (

@@ -219,7 +219,15 @@ def test_sorts_numbers_dates_and_text(
 )
 def test_calculates_over_a_column(call: Call, column: str, operation: str, result: str) -> None:
     said = call("calculate", column=column, operation=operation)
-    assert said.partition(" (")[0] == f"{operation} of {column}: {result}"
+    assert said.splitlines()[0].partition(" (")[0] == f"{operation} of {column}: {result}"
+
+
+def test_the_largest_and_the_smallest_come_with_their_row(call: Call) -> None:
+    largest = call("calculate", column="amount", operation="maximum").splitlines()[1]
+    assert largest.startswith("Its row: ")
+    assert "amount: 1,200" in largest
+    assert "amount: -3" in call("calculate", column="amount", operation="minimum")
+    assert "row" not in call("calculate", column="amount", operation="sum")
 
 
 def test_says_which_cells_were_no_numbers(call: Call) -> None:
@@ -297,12 +305,12 @@ def test_joins_two_tables(call: Call, workspace: Path, keep: str, rows: list[str
 
 
 def test_finds_the_rows_that_another_table_lacks(call: Call, workspace: Path) -> None:
-    call("rows_not_in", column="city", other="cities.csv", save_as="rest.csv")
+    call("filter_rows_not_in", column="city", other="cities.csv", save_as="rest.csv")
     call("select_columns", "rest.csv", columns=["id", "city"], save_as="rest.csv")
     assert (workspace / "rest.csv").read_text() == "id,city\n3,rome\n007,Oslo\n5,Oslo\n"
     (workspace / "towns.csv").write_text("town\nrome\nOslo\n\n")
     call(
-        "rows_not_in",
+        "filter_rows_not_in",
         "rest.csv",
         column="city",
         other="towns.csv",

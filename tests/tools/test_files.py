@@ -155,9 +155,22 @@ def test_finds_lines_in_all_files_in_any_case(desk: Desk) -> None:
         "1 line in a.txt contains 'refund':\na.txt:2: Refund please"
     )
     assert desk("search_text", text="absent", path="a.txt") == (
-        "No line in a.txt contains 'absent'. Other files were not searched."
+        "No line in a.txt contains 'absent'. Nor does any other file."
     )
-    assert desk("search_text", text="absent").startswith("No line in any file contains")
+    assert desk("search_text", text="absent").startswith("No line in any file contains 'absent'.")
+
+
+def test_a_search_that_finds_nothing_says_where_it_would(desk: Desk) -> None:
+    desk.put("a.txt", "The fair in Verona opens on 18 April.\nVerona is far.\n")
+    desk.put("b.txt", "Nothing here.\n")
+    assert desk("search_text", text="is far", path="b.txt") == (
+        "No line in b.txt contains 'is far'. Other files do:\na.txt:2: Verona is far."
+    )
+    assert desk("search_text", text="trade fair Verona") == (
+        "No line in any file contains 'trade fair Verona'. These lines hold some of the words:\n"
+        "a.txt:1: The fair in Verona opens on 18 April."
+    )
+    assert desk("search_text", text="far away") == "No line in any file contains 'far away'."
 
 
 def test_counts_all_lines_but_shows_some(desk: Desk) -> None:
