@@ -26,6 +26,7 @@ from memory import durable
 from tools.tuning.errors import JobError
 from tools.tuning.job_spec import JobSpec, Part
 from tools.tuning.methods.base import Bench
+from tools.tuning.skill_store import SkillStore
 
 JobStatus = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 StopReason = Literal["cancel", "interrupt"]
@@ -228,9 +229,17 @@ class Job:
 
         The deadline counts what earlier attempts used. Where several methods are fitted, each needs
         a checkpoint folder of its own, and `on_progress` is the caller's to set.
+
+        Raises:
+            SkillError: the skill that it begins from is not there, or broken.
         """
         state = self.stored_state()
         left = state.budget_seconds - self.seconds_used()
+        start = None
+        if spec.from_skill is not None:
+            skill = SkillStore(self.home).get(spec.from_skill)
+            skill.check()
+            start = skill.folder
         return Bench(
             home=self.home,
             base=spec.base,
@@ -239,6 +248,7 @@ class Job:
             deadline=time.monotonic() + left,
             checkpoints=self.folder / CHECKPOINTS,
             batch_halvings=state.batch_halvings,
+            start=start,
             cancelled=self.stop_wanted,
         )
 

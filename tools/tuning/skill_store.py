@@ -23,8 +23,9 @@ from pathlib import Path
 
 from memory import durable
 from tools.tuning import skill_files
-from tools.tuning.errors import SkillError
+from tools.tuning.errors import MethodUnsuitable, SkillError
 from tools.tuning.job_spec import check_skill_name
+from tools.tuning.method_catalogue import method_class
 from tools.tuning.methods.base import Bench, Method
 from tools.tuning.skill_card import CARD_FILE, SkillCard
 
@@ -55,11 +56,18 @@ class Skill:
             SkillError: a file has changed, or the base model or tokenizer is another one.
             ModelUnavailable: the base model cannot be loaded.
         """
-        from tools.tuning.method_catalogue import method_class
-
         self.check()
         with _the_way_out(self.name):
-            return method_class(self.card.method).load(self.folder, bench)
+            try:
+                method = method_class(self.card.method).load(self.folder, bench)
+            except MethodUnsuitable as error:
+                raise SkillError(f"{error}; a newer version may know it") from error
+            if (method.name, method.task) != (self.card.method, self.card.task):
+                raise SkillError(
+                    f"its card speaks of {self.card.method} and its files of {method.name}, or "
+                    "their tasks differ"
+                )
+        return method
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,229 @@
+"""Skills as files: exported for another machine or for plain transformers and peft, and taken in.
+
+    export_skill(skill, Path("sentiment.skill"))               # ours: a zip of plain data
+    export_skill(skill, Path("folder"), format="peft")         # loads with peft alone
+    import_skill(Path("sentiment.skill"), store)
+
+An archive comes from anywhere. It is read with our own extractor: regular files with plain names
+and known endings only, within limits that are counted while reading, nothing outside the skill's
+own folder. Then every file is compared with the manifest and looked into before anything loads it.
+"""
+
+import contextlib
+import shutil
+import stat
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Literal, get_args
+
+from memory import durable
+from tools.tuning import kept_examples, skill_files
+from tools.tuning.errors import SkillError
+from tools.tuning.skill_card import CARD_FILE, CARD_LIMIT, SkillCard
+from tools.tuning.skill_files import MANIFEST, SUFFIXES
+from tools.tuning.skill_store import Skill, SkillStore
+
+Format = Literal["tuneward", "hf", "peft"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+SUFFIX = ".skill"
+MOST_FILES = 200
+MOST_BYTES = 16_000_000_000
+MOST_RATIO = 200
+"""Bytes that one compressed byte may become; weights shrink little, text fivefold."""
+MOST_DEPTH = 4
+CHUNK = 1 << 20
+
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+_RESERVED = {"con", "prn", "aux", "nul"}
+_FOREIGN = {
+    "hf": ("config.json", "model.safetensors"),
+    "peft": ("adapter_config.json", "adapter_model.safetensors"),
+}
+"""What the libraries look for."""
+
+
+def export_skill(
+    skill: Skill, target: Path, *, format: Format = "tuneward", with_examples: bool = False
+) -> Path:
+    """Write a version to a file (tuneward), or into a new folder (hf, peft).
+
+    Args:
+        with_examples: training examples go along, for explanations elsewhere.
+
+    Raises:
+        SkillError: its files are not as registered, its method has no such format, or the target
+            is there already.
+        DiskFull, WriteFailed: there is no such file.
+    """
+    skill.check()
+    if target.exists():
+        raise SkillError(f"{target} is there already; name another with --out")
+    if format == "tuneward":
+        _export_own(skill, target, with_examples=with_examples)
+    else:
+        _export_foreign(skill, target, format)
+    return target
+
+
+def import_skill(path: Path, store: SkillStore, *, name: str | None = None) -> Skill:
+    """Take an archive in as the next version of its skill.
+
+    Args:
+        name: of the skill; the card's own where left out.
+
+    Raises:
+        SkillError: it is no whole, plain skill; nothing was taken in.
+        DiskFull, WriteFailed: nothing was taken in.
+    """
+    with store.drafting() as draft:
+        _extract(path, draft)
+        with _about(path):
+            skill_files.check_manifest(draft)
+            skill_files.check_content(draft)
+            card = _card(draft)
+        return store.take_in(name or card.name, draft)
+
+
+def _card(draft: Path) -> SkillCard:
+    path = draft / CARD_FILE
+    if not path.is_file() or path.stat().st_size > CARD_LIMIT:
+        raise SkillError(f"it has no {CARD_FILE} of at most {CARD_LIMIT} bytes")
+    return SkillCard.from_json(path.read_bytes(), where=CARD_FILE)
+
+
+# out
+
+
+def _export_own(skill: Skill, target: Path, *, with_examples: bool) -> None:
+    left_out = set() if with_examples else {kept_examples.FILE}
+    with SkillStore(skill.folder.parents[2]).drafting() as draft:
+        copy = draft / "copy"
+        for name in skill_files.names_in(skill.folder):
+            if name not in left_out:
+                (copy / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(skill.folder / name, copy / name)
+        skill_files.write_manifest(copy)
+        packed = draft / "packed"
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for name in [*skill_files.names_in(copy), MANIFEST]:
+                # The same skill gives the same bytes: no time, no owner.
+                facts = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+                facts.external_attr = (stat.S_IFREG | 0o644) << 16
+                facts.compress_type = zipfile.ZIP_DEFLATED
+                with (copy / name).open("rb") as file, archive.open(facts, "w") as entry:
+                    shutil.copyfileobj(file, entry, CHUNK)
+        with packed.open("rb") as file:
+            durable.replace(target.absolute(), iter(lambda: file.read(CHUNK), b""), mode=0o666)
+
+
+def _export_foreign(skill: Skill, target: Path, format: Format) -> None:
+    wanted = _FOREIGN[format]
+    names = skill_files.names_in(skill.folder)
+    roots = [n.removesuffix(wanted[0]) for n in names if n.rpartition("/")[2] == wanted[0]]
+    root = next((each for each in roots if f"{each}{wanted[1]}" in names), None)
+    if root is None:
+        other = "peft" if format == "hf" else "hf"
+        raise SkillError(
+            f"{skill.card.method} has no weights that --format {format} could hold; try --format "
+            f"{other}, or take --format tuneward, which every skill has"
+        )
+    own = {CARD_FILE, "method.json", kept_examples.FILE}
+    target.mkdir(parents=True)
+    try:
+        for name in names:
+            inner = name.removeprefix(root)
+            if name.startswith(root) and "/" not in inner and name not in own:
+                shutil.copyfile(skill.folder / name, target / inner)
+    except OSError:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+
+
+# in
+
+
+def _extract(path: Path, folder: Path) -> None:
+    """Write the archive's files below `folder`; none is trusted for its name or its size."""
+    if not path.is_file():
+        raise SkillError(f"there is no file {path}; check the path")
+    with _about(path), zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        if len(entries) > MOST_FILES:
+            raise SkillError(f"it has {len(entries)} files; a skill has at most {MOST_FILES}")
+        seen: set[str] = set()
+        left = MOST_BYTES
+        for entry in entries:
+            name = _checked_name(entry)
+            if name.lower() in seen:
+                raise SkillError(f"it has {name!r} twice")
+            seen.add(name.lower())
+            if entry.file_size > left:
+                raise SkillError(f"it holds more than {MOST_BYTES:,} bytes")
+            if entry.file_size > MOST_RATIO * max(entry.compress_size, 1):
+                raise SkillError(f"{name!r} grows more than {MOST_RATIO}-fold; it is a trap")
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(entry) as source, (folder / name).open("xb") as target:
+                left -= _copy(source, target, entry.file_size, name)
+
+
+def _checked_name(entry: zipfile.ZipInfo) -> str:
+    """The entry's name, where it is a regular file that may be part of a skill."""
+    name = entry.filename
+    shown = repr(name[:100])
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG) or entry.is_dir():
+        raise SkillError(f"{shown} is a link, a folder or a device; only regular files are taken")
+    if entry.flag_bits & 0x1:
+        raise SkillError(f"{shown} is encrypted")
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise SkillError(f"{shown} is packed in an unusual way")
+    steps = name.split("/")
+    if len(steps) > MOST_DEPTH or not all(map(_is_plain_step, steps)) or len(name) > 200:
+        raise SkillError(f"{shown} is no plain relative path")
+    if not name.endswith(SUFFIXES):
+        raise SkillError(
+            f"{shown} may not be part of a skill: only {', '.join(SUFFIXES)} may, since others can "
+            "run code when they are loaded"
+        )
+    return name
+
+
+def _is_plain_step(step: str) -> bool:
+    is_dotted = step.startswith(".") or step.endswith(".")
+    return bool(step) and set(step) <= _NAME and not is_dotted and step.lower() not in _RESERVED
+
+
+def _copy(source: IO[bytes], target: IO[bytes], size: int, name: str) -> int:
+    """Copy at most `size` bytes, which the entry claims to have."""
+    done = 0
+    while block := source.read(CHUNK):
+        done += len(block)
+        if done > size:
+            raise SkillError(f"{name!r} holds more than it claims")
+        target.write(block)
+    return done
+
+
+@contextlib.contextmanager
+def _about(path: Path) -> Iterator[None]:
+    """Whatever is wrong with an archive, the archive is what is named."""
+    try:
+        yield
+    except SkillError as error:
+        raise SkillError(f"{path} is refused: {error}; nothing was taken in") from error
+    except (
+        zipfile.BadZipFile,
+        zipfile.LargeZipFile,
+        NotImplementedError,
+        EOFError,
+        RuntimeError,  # encrypted
+        ValueError,
+        UnicodeError,
+        RecursionError,
+        OverflowError,
+    ) as error:
+        said = str(error).strip() or type(error).__name__
+        raise SkillError(
+            f"{path} is no whole skill archive ({said.splitlines()[0]}); take another copy"
+        ) from error
