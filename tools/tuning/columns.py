@@ -63,7 +63,8 @@ def find_columns(
     """
     if may_pair and text is None and pair is None:
         text, pair = _usual_pair(known)
-    text = pick(known, path, text, TEXT, what="text", taken=(label, pair))
+    usual = None if label is not None else first_of([n for n in known if n != text], LABEL)
+    text = pick(known, path, text, TEXT, what="text", taken=(label or usual, pair))
     label = pick(known, path, label, LABEL, what="label", taken=(text, pair))
     if pair is not None:
         pair = pick(known, path, pair, (), what="pair", taken=(text, label))

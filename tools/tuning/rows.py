@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from tools.table_files import delimiter_of
 from tools.tuning.errors import DataError
-from tools.tuning.text_file import Survey, lines
+from tools.tuning.text_file import LINE_BYTES, Survey, lines
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 PARQUET_ROWS = 5_000
@@ -175,9 +175,18 @@ def _parquet(path: Path) -> Iterator[Row]:
         for start in range(0, count, PARQUET_ROWS):
             frame = lazy.slice(start, PARQUET_ROWS).collect()
             for i, cells in enumerate(frame.iter_rows(named=True), start + 1):
+                _check_cells(path, i, cells)
                 yield Row(i, {**cells, **_named(cells, names)})
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as problem:
         raise DataError("not a readable Parquet file", path=str(path)) from problem
+
+
+def _check_cells(path: Path, row: int, cells: dict[str, Any]) -> None:
+    for name, value in cells.items():
+        if isinstance(value, str | bytes) and len(value) > LINE_BYTES:
+            raise DataError(
+                f"a cell of more than {LINE_BYTES >> 20} MB in {name!r}", path=str(path), line=row
+            )
 
 
 def _class_names(path: Path) -> dict[str, list[str]]:

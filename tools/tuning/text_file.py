@@ -19,6 +19,7 @@ from tools.tuning.errors import DataError
 LINE_BYTES = 8 << 20
 """More in one line is no text for a model that reads some hundred words."""
 SAMPLE_BYTES = 256 << 10
+BINARY = (".parquet",)
 
 _ACCIDENTS = 0.05
 """Share of lines of a Chinese legacy encoding that may happen to be valid UTF-8 as well."""
@@ -30,6 +31,7 @@ class Survey:
     """What was found by going through the file once."""
 
     encoding: str
+    """Of the text; empty where the file is none."""
     sha256: str
     """Of the file's bytes."""
     lines: int
@@ -37,7 +39,7 @@ class Survey:
 
 
 def survey(path: Path) -> Survey:
-    """Go through the whole file, whatever its size, in little memory.
+    """Go through the whole file, whatever its size, in little memory; a Parquet file is hashed.
 
     Raises:
         DataError: it cannot be read, is no text, or is one of those refused (see the module).
@@ -45,6 +47,8 @@ def survey(path: Path) -> Survey:
     reading = _Reading(path)
     try:
         with path.open("rb") as file:
+            if path.suffix.lower() in BINARY:
+                return Survey("", hashlib.file_digest(file, "sha256").hexdigest(), 0)
             reading.start(file.read(SAMPLE_BYTES))
             file.seek(0)
             while raw := file.readline(LINE_BYTES + 1):
