@@ -15,6 +15,8 @@ from typing import Any, Self
 import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
+from tools.tuning.errors import MethodUnsuitable
+
 Layers = tuple[tuple[torch.Tensor, torch.Tensor], ...]
 
 
@@ -63,6 +65,15 @@ def can_be_kept(model: Any) -> bool:
     """True where every layer is attention, so that what it has read is keys and values alone."""
     layers = DynamicCache(config=model.config).layers
     return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers)
+
+
+def check(model: Any, way_out: str) -> None:
+    """Raises:
+    MethodUnsuitable: `can_be_kept` is not so.
+    """
+    if not can_be_kept(model):
+        kind = model.config.model_type
+        raise MethodUnsuitable(f"a {kind} model has layers without keys and values; {way_out}")
 
 
 def empty() -> DynamicCache:

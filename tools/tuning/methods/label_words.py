@@ -31,22 +31,32 @@ def start_ids(tokenizer: Any) -> list[int]:
     return first if begin is not None and first == [begin] else []
 
 
-def encode_row(tokenizer: Any, design: Design, given: TextInput, limit: int) -> list[int]:
-    """The ids of the design's row for this input, at most `limit` of them.
+def encode_row(
+    tokenizer: Any, design: Design, given: TextInput, limit: int, *, with_lead: bool = True
+) -> list[int]:
+    """The ids of the design's row for this input, at least one and at most `limit` of them.
 
     What is too long is cut off the ends of the texts, never off what leads to the label.
+
+    Args:
+        with_lead: False leaves out what leads to the label, which is then encoded by itself.
     """
+    lead = "" if with_lead else design.lead
+
+    def ids_of(shown: TextInput) -> list[int]:
+        return encode(tokenizer, design.row(shown).removesuffix(lead)) or encode(tokenizer, "\n")
+
     shown = TextInput(
         given.text[: limit * CHARACTERS_PER_TOKEN], given.pair[: limit * CHARACTERS_PER_TOKEN]
     )
-    ids = encode(tokenizer, design.row(shown))
+    ids = ids_of(shown)
     while len(ids) > limit and (shown.text or shown.pair):
         keep = max(limit - 2, 0) / len(ids)  # cut in proportion: a round or two are enough
         if len(shown.text) >= len(shown.pair):
             shown = TextInput(shown.text[: int(len(shown.text) * keep)], shown.pair)
         else:
             shown = TextInput(shown.text, shown.pair[: int(len(shown.pair) * keep)])
-        ids = encode(tokenizer, design.row(shown))
+        ids = ids_of(shown)
     return ids
 
 
