@@ -89,10 +89,7 @@ class Race:
         if trial is None:
             trial = self._made(candidate, block, task, deadline)
             self.log.add(trial)
-        self._trials.setdefault(candidate.key, {})[block.number] = trial
-        gold = [self.plan.pool[place] for place in block.held]
-        counts = tally(gold, trial.predictions())
-        self._tallies[candidate.key, block.number] = counts
+        counts = self._take(trial)
         self._tell(
             {
                 "type": "scored",
@@ -106,6 +103,20 @@ class Race:
             }
         )
         return trial
+
+    def recall(self, candidate: Candidate) -> None:
+        """Take up the trials that an earlier attempt made before the candidate was left out."""
+        for block in self.plan.blocks:
+            if (trial := self.log.trial(candidate.key, block.number)) is not None:
+                self._take(trial)
+
+    def _take(self, trial: Trial) -> Numbers:
+        block = self.plan.blocks[trial.block]
+        gold = [self.plan.pool[place] for place in block.held]
+        counts = tally(gold, trial.predictions())
+        self._trials.setdefault(trial.candidate, {})[trial.block] = trial
+        self._tallies[trial.candidate, trial.block] = counts
+        return counts
 
     def _made(self, candidate: Candidate, block: Block, task: Any, deadline: float) -> Trial:
         folder = self._bench.checkpoints
@@ -148,6 +159,11 @@ class Race:
     def blocks_of(self, candidate: Candidate) -> int:
         """How many blocks it has run."""
         return len(self._trials.get(candidate.key, {}))
+
+    def score(self, candidate: Candidate) -> float:
+        """Its main metric over all blocks that it has run; -1 where it has run none."""
+        trials = self._trials.get(candidate.key)
+        return mean_score(self._rows(candidate, sorted(trials))) if trials else -1.0
 
     def standing(self, candidate: Candidate) -> Standing | None:
         """None where it has run no block."""

@@ -152,12 +152,15 @@ class _Choosing:
         return self._decide()
 
     def _score(self, candidate: Candidate) -> float:
-        standing = self.race.standing(candidate)
-        return standing.score if standing else -1.0
+        return self.race.score(candidate)
 
     def _take(self, candidate: Candidate) -> None:
         """Measure a candidate, or note why not."""
-        why = self.race.log.skipped(candidate.key) or self._why_not(candidate)
+        why = self.race.log.skipped(candidate.key)
+        if why is not None:
+            self.race.recall(candidate)
+        else:
+            why = self._why_not(candidate)
         if why is None:
             try:
                 why = self._measure(candidate)

@@ -8,7 +8,8 @@ The main metric is 2 right / (2 right + wrong + missed) in every kind of task: t
 single-label classification, the micro-F1 of multi-label, the entity F1 of tagging.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,17 +74,31 @@ def resampled(tallies: Sequence[Numbers], *, seed: int, times: int = TIMES) -> N
     Returns:
         One row a tally, one column a resample.
     """
-    rows = len(tallies[0])
     beside = np.concatenate(tallies, axis=1)
-    random = np.random.default_rng(seed)
-    shares = np.full(rows, 1 / rows)
-    sums: list[Numbers] = []
+    sums = np.concatenate([drawn @ beside for drawn in _draws(len(beside), times, seed)])
+    return score(sums.reshape(times, len(tallies), 3)).T
+
+
+def _draws(rows: int, times: int, seed: int) -> Iterable[Numbers]:
+    """How often each row is in each resample, some resamples at once."""
+    if rows * times <= _CELLS:
+        return [_kept(rows, times, seed)]
     at_once = max(1, _CELLS // rows)
-    for start in range(0, times, at_once):
-        drawn = random.multinomial(rows, shares, size=min(at_once, times - start))
-        sums.append(drawn @ beside)
-    together = np.concatenate(sums).reshape(times, len(tallies), 3)
-    return score(together).T
+    random = np.random.default_rng(seed)
+    return (_drawn(rows, min(at_once, times - start), random) for start in range(0, times, at_once))
+
+
+@lru_cache(maxsize=4)
+def _kept(rows: int, times: int, seed: int) -> Numbers:
+    """A race compares many pairs on the same rows, and drawing takes longer than summing."""
+    return _drawn(rows, times, np.random.default_rng(seed))
+
+
+def _drawn(rows: int, times: int, random: np.random.Generator) -> Numbers:
+    picked = random.integers(0, rows, (times, rows))
+    picked += np.arange(times)[:, None] * rows
+    counts = np.bincount(picked.ravel(), minlength=times * rows)
+    return counts.reshape(times, rows).astype(np.float64)
 
 
 def interval(rows: Numbers, *, seed: int) -> tuple[float, float]:

@@ -1,0 +1,204 @@
+"""Tests of the choice: what is measured, in which order, what is left out, and what wins."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.errors import OutOfMemory
+from tests.tools.tuning.plain_methods import (
+    TASK,
+    Backwards,
+    Breaks,
+    DearWords,
+    Endless,
+    Hungry,
+    Majority,
+    Slow,
+    Words,
+    known,
+    reviews,
+)
+from tools.tuning.blocks import Plan, plan_blocks
+from tools.tuning.errors import BudgetSpent, Diverged, MethodUnsuitable, Stopped
+from tools.tuning.job_spec import AUTO
+from tools.tuning.methods.base import Bench, Method
+from tools.tuning.race import Race
+from tools.tuning.race_log import RaceLog
+from tools.tuning.selection import Choice, candidates, choose
+from tools.tuning.selection_costs import Costs
+
+
+class Setting:
+    """A race over made-up reviews."""
+
+    def __init__(self, home: Path, plan: Plan, *, seconds: float = 60.0, log: Path | None = None):
+        self.plan = plan
+        self.events: list[Mapping[str, Any]] = []
+        self.stop = False
+        self.bench = Bench(home, deadline=time.monotonic() + seconds, cancelled=lambda: self.stop)
+        self.race = Race(plan, self.bench, RaceLog(log), on_event=self.events.append)
+
+    def choose(self, *methods: type[Method], named: str = AUTO) -> Choice:
+        rows = len(self.plan.pool)
+        entrants = candidates(TASK, rows, named, classes=known(*methods))
+        costs = Costs(
+            TASK, block_rows=self.plan.train_rows, all_rows=rows, tokens=8, bench=self.bench
+        )
+        return choose(TASK, entrants, self.race, costs, named=named)
+
+    @property
+    def measured(self) -> list[str]:
+        """Candidates in the order in which they were first measured."""
+        return list(dict.fromkeys(e["candidate"] for e in self.events if e["type"] == "scored"))
+
+
+@pytest.fixture
+def setting(home: Path) -> Setting:
+    return Setting(home, plan_blocks(reviews(60)))
+
+
+def skipped(choice: Choice) -> dict[str, str]:
+    return {each.label: each.why for each in choice.skipped}
+
+
+def test_a_method_that_beats_the_controls_wins(setting: Setting) -> None:
+    choice = setting.choose(Words)
+    assert choice.winner is not None
+    assert choice.winner.method is Words
+    assert choice.best_control is not None
+    assert choice.best_control.method is Majority
+    assert "scores" in choice.why
+
+
+def test_the_controls_come_first_and_cheap_methods_before_dear_ones(setting: Setting) -> None:
+    setting.choose(DearWords, Words, Backwards)
+    assert setting.measured[:3] == ["majority-0", "nearest-0", "linear_head-0"]
+
+
+def test_the_cheaper_of_two_equals_wins(home: Path) -> None:
+    choice = Setting(home, plan_blocks(reviews(60, noise=5))).choose(DearWords, Words)
+    assert choice.winner is not None
+    assert choice.winner.method is Words
+    assert "dearer" in choice.verdicts["encoder-1"]
+
+
+def test_nothing_wins_where_nothing_beats_the_controls(setting: Setting) -> None:
+    choice = setting.choose(Backwards)
+    assert choice.winner is None
+    assert choice.verdicts["contrastive-0"] == "not above the controls"
+    assert "the control majority scores" in choice.why
+
+
+def test_at_least_three_seeds_are_behind_the_winner(setting: Setting) -> None:
+    setting.choose(Words)
+    seeds = {
+        setting.plan.blocks[e["block"]].seed
+        for e in setting.events
+        if e["type"] == "scored" and e["candidate"] == "linear_head-0"
+    }
+    assert len(seeds) >= 3
+
+
+def test_a_losing_method_stops_early(home: Path) -> None:
+    setting = Setting(home, plan_blocks(reviews(200, noise=5)))
+    choice = setting.choose(Words, Backwards)
+    blocks = [
+        e["block"]
+        for e in setting.events
+        if e.get("candidate") == "contrastive-0" and "blocks" in e
+    ]
+    assert blocks == [0, 1]
+    assert choice.verdicts["contrastive-0"].startswith("lost to linear_head after 2 blocks")
+    assert skipped(choice)["contrastive (smooth=0.1)"] == "its first settings were left behind"
+
+
+def test_what_does_not_fit_the_budget_is_skipped_with_its_figures(home: Path) -> None:
+    choice = Setting(home, plan_blocks(reviews(60, noise=5))).choose(Words, Endless)
+    assert "needs about" in skipped(choice)["full"]
+    assert choice.winner is not None
+
+
+def test_a_method_that_never_ends_does_not_eat_the_budget(home: Path) -> None:
+    setting = Setting(home, plan_blocks(reviews(60, noise=5)), seconds=3)
+    choice = setting.choose(Words, Slow)
+    assert choice.winner is not None
+    assert "the time is over" in skipped(choice)["lora"]
+    assert setting.bench.seconds_left > 0.5
+
+
+def test_methods_that_diverge_or_lack_memory_are_skipped_with_the_reason(home: Path) -> None:
+    setting = Setting(home, plan_blocks(reviews(60, noise=5)))
+    choice = setting.choose(Words, Breaks, Hungry)
+    assert "NaN" in skipped(choice)["soft_prompt"]
+    assert "memory" in skipped(choice)["kv_prefix"]
+
+
+def test_dear_methods_are_not_tried_where_nothing_can_be_gained(setting: Setting) -> None:
+    choice = setting.choose(Words, Breaks)
+    assert "near to perfect" in skipped(choice)["soft_prompt"]
+
+
+@pytest.mark.parametrize(
+    ("method", "error"), [(Breaks, Diverged), (Hungry, OutOfMemory), (Slow, BudgetSpent)]
+)
+def test_the_failure_of_a_named_method_is_raised(
+    home: Path, method: type[Method], error: type[Exception]
+) -> None:
+    setting = Setting(home, plan_blocks(reviews(20)), seconds=1)
+    with pytest.raises(error):
+        setting.choose(method, named=method.name)
+
+
+def test_a_named_method_is_measured_beside_the_controls_only(setting: Setting) -> None:
+    choice = setting.choose(Words, DearWords, named="encoder")
+    assert setting.measured == ["majority-0", "nearest-0", "encoder-0", "encoder-1"]
+    assert choice.winner is not None
+    assert choice.winner.method is DearWords
+
+
+def test_a_named_method_with_settings_has_no_grid() -> None:
+    found = candidates(TASK, 60, "linear_head", {"smooth": 2.0}, classes=known(Words))
+    assert [(c.key, dict(c.settings)) for c in found][-1] == ("linear_head-0", {"smooth": 2.0})
+    with pytest.raises(ValueError, match="knows no setting 'smoth'"):
+        candidates(TASK, 60, "linear_head", {"smoth": 2.0}, classes=known(Words))
+
+
+def test_an_unknown_method_is_refused_with_the_nearest() -> None:
+    with pytest.raises(MethodUnsuitable, match="did you mean linear_head"):
+        candidates(TASK, 60, "linear_hed")
+
+
+def test_no_time_at_all_is_said(home: Path) -> None:
+    with pytest.raises(BudgetSpent):
+        Setting(home, plan_blocks(reviews(20)), seconds=0).choose(Words)
+
+
+def test_stopping_ends_the_choice(setting: Setting) -> None:
+    setting.stop = True
+    with pytest.raises(Stopped):
+        setting.choose(Words)
+
+
+def test_a_second_attempt_repeats_no_trial_and_chooses_the_same(home: Path, tmp_path: Path) -> None:
+    log, plan = tmp_path / "race.jsonl", plan_blocks(reviews(60, noise=5))
+    whole = Setting(home, plan, log=log).choose(Words, Breaks, Backwards)
+    lines = log.read_bytes()
+    again = Setting(home, plan, log=log)
+    choice = again.choose(Words, Breaks, Backwards)
+    assert log.read_bytes() == lines
+    assert choice.why == whole.why
+    assert choice.verdicts == whole.verdicts
+    assert choice.skipped == whole.skipped
+
+
+def test_a_log_torn_by_a_kill_is_gone_on_with(home: Path, tmp_path: Path) -> None:
+    log, plan = tmp_path / "race.jsonl", plan_blocks(reviews(60, noise=5))
+    whole = Setting(home, plan, log=log).choose(Words, Backwards)
+    data = log.read_bytes()
+    for cut in (1, len(data) // 3, len(data) // 2, len(data) - 1):
+        log.write_bytes(data[:cut])
+        choice = Setting(home, plan, log=log).choose(Words, Backwards)
+        assert (choice.why, choice.verdicts) == (whole.why, whole.verdicts)
