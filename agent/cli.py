@@ -15,13 +15,24 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from agent.commands import doctor, goal, goal_files, memory, model, runs, tools
+from agent.commands import (
+    doctor,
+    goal,
+    goal_files,
+    jobs,
+    memory,
+    model,
+    runs,
+    skills,
+    tools,
+    tune,
+)
 from agent.commands.output import INTERNAL_ERROR, last_line
 from agent.interrupt import SIGNALS, stop_at_once
 
 INTERRUPTED = 130
 HELP_OPTIONS = ("--help", "-h")
-LATER = ("calibrate", "jobs", "practice", "skills", "tune")
+LATER = ("calibrate", "practice")
 """Words that are no goals although this version has no such command yet."""
 
 
@@ -72,6 +83,9 @@ runs.register(app)
 tools.register(app)
 model.register(app)
 memory.register(app)
+tune.register(app)
+skills.register(app)
+jobs.register(app)
 doctor.register(app)
 
 

@@ -38,6 +38,21 @@ COMMANDS = (
     ("model", "pull"),
     ("model", "show"),
     ("model", "use"),
+    ("tune",),
+    ("skills",),
+    ("skills", "list"),
+    ("skills", "show"),
+    ("skills", "apply"),
+    ("skills", "rollback"),
+    ("skills", "export"),
+    ("skills", "import"),
+    ("skills", "remove"),
+    ("jobs",),
+    ("jobs", "list"),
+    ("jobs", "show"),
+    ("jobs", "log"),
+    ("jobs", "cancel"),
+    ("jobs", "resume"),
 )
 FINISH = {"name": "finish", "arguments": {"answer": "all done"}}
 
@@ -143,7 +158,8 @@ def test_the_installed_command_prints_its_version() -> None:
     ("words", "said"),
     [
         (["docter"], "did you mean `tuneward doctor`?"),
-        (["skils"], "there is no command 'skils' in this version"),
+        (["skils"], "did you mean `tuneward skills`?"),
+        (["calibrat"], "there is no command 'calibrat' in this version"),
         (["practice", "status"], "there is no command 'practice' in this version"),
         (["write", "a", "haiku"], 'put the goal in quotes: tuneward "write a haiku"'),
         (["--model", "x", "run", "y"], "put the command first: tuneward run"),

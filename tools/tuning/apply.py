@@ -35,6 +35,8 @@ BLOCK = 1 << 16
 DIGITS = 6
 """Of scores and probabilities."""
 
+Answer = dict[str, Any]
+"""The columns of an answer by name; values are plain JSON."""
 Progress = Callable[[int], object]
 """Called with the number of rows that are answered."""
 
@@ -104,8 +106,8 @@ def answers(
     *,
     explainer: Explainer | None = None,
     probabilities: bool = False,
-) -> Iterator[tuple[InputRow, dict[str, Any]]]:
-    """Each row with its answer, in order; values are plain JSON."""
+) -> Iterator[tuple[InputRow, Answer]]:
+    """Each row with its answer, in order."""
     for batch in _batches(rows):
         inputs = [row.input for row in batch]
         nearest = explainer.nearest(inputs) if explainer else None
@@ -138,7 +140,7 @@ def answer_columns(task: Task, probabilities: bool, nearest: bool) -> list[str]:
     return columns + ["nearest"] * nearest
 
 
-def _answer(row: InputRow, said: Prediction, task: Task) -> dict[str, Any]:
+def _answer(row: InputRow, said: Prediction, task: Task) -> Answer:
     if isinstance(said, TagPrediction):
         found = [
             {

@@ -12,7 +12,9 @@ own folder. Then every file is compared with the manifest and looked into before
 import contextlib
 import shutil
 import stat
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Literal, get_args
@@ -33,6 +35,8 @@ MOST_RATIO = 200
 """Bytes that one compressed byte may become; weights shrink little, text fivefold."""
 MOST_DEPTH = 4
 CHUNK = 1 << 20
+TAIL = 1 << 17
+"""Bytes at a zip's end that hold its own description, however long its comment."""
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 _RESERVED = {"con", "prn", "aux", "nul"}
@@ -78,7 +82,7 @@ def import_skill(path: Path, store: SkillStore, *, name: str | None = None) -> S
     """
     with store.drafting() as draft:
         _extract(path, draft)
-        with _about(path):
+        with _about(path, draft):
             skill_files.check_manifest(draft)
             skill_files.check_content(draft)
             card = _card(draft)
@@ -147,24 +151,48 @@ def _extract(path: Path, folder: Path) -> None:
     """Write the archive's files below `folder`; none is trusted for its name or its size."""
     if not path.is_file():
         raise SkillError(f"there is no file {path}; check the path")
-    with _about(path), zipfile.ZipFile(path) as archive:
-        entries = archive.infolist()
-        if len(entries) > MOST_FILES:
-            raise SkillError(f"it has {len(entries)} files; a skill has at most {MOST_FILES}")
-        seen: set[str] = set()
-        left = MOST_BYTES
-        for entry in entries:
-            name = _checked_name(entry)
-            if name.lower() in seen:
-                raise SkillError(f"it has {name!r} twice")
-            seen.add(name.lower())
-            if entry.file_size > left:
-                raise SkillError(f"it holds more than {MOST_BYTES:,} bytes")
-            if entry.file_size > MOST_RATIO * max(entry.compress_size, 1):
-                raise SkillError(f"{name!r} grows more than {MOST_RATIO}-fold; it is a trap")
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(entry) as source, (folder / name).open("xb") as target:
-                left -= _copy(source, target, entry.file_size, name)
+    with _about(path, folder):
+        _check_directory(path)
+        with zipfile.ZipFile(path) as archive:
+            _extract_entries(archive, folder, path.stat().st_size)
+
+
+def _extract_entries(archive: zipfile.ZipFile, folder: Path, size: int) -> None:
+    entries = archive.infolist()
+    if sum(entry.compress_size for entry in entries) > size:
+        raise SkillError("its files lie one over the other; it is a trap")
+    seen: set[str] = set()
+    left = MOST_BYTES
+    for entry in entries:
+        name = _checked_name(entry)
+        if name.lower() in seen:
+            raise SkillError(f"it has {name!r} twice")
+        seen.add(name.lower())
+        if entry.file_size > left:
+            raise SkillError(f"it holds more than {MOST_BYTES:,} bytes")
+        if entry.file_size > MOST_RATIO * max(entry.compress_size, 1):
+            raise SkillError(f"{name!r} grows more than {MOST_RATIO}-fold; it is a trap")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with archive.open(entry) as source, (folder / name).open("xb") as target:
+            left -= _copy(source, target, entry.file_size, name)
+
+
+def _check_directory(path: Path) -> None:
+    """Raises where the list of files is too long to be read at all, before zipfile reads it."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL))
+        tail = file.read()
+    place = tail.rfind(b"PK\5\6")
+    if place < 0 or len(tail) < place + 22:
+        raise SkillError("it is no zip file")
+    count, size = struct.unpack_from("<HL", tail, place + 10)
+    is_large = tail[max(place - 20, 0) : place].startswith(b"PK\6\7")
+    place = tail.rfind(b"PK\6\6", 0, place)
+    if is_large and place >= 0 and len(tail) >= place + 56:
+        large_count, large_size = struct.unpack_from("<QQ", tail, place + 32)
+        count, size = max(count, large_count), max(size, large_size)
+    if count > MOST_FILES or size > MOST_FILES * 1_000:
+        raise SkillError(f"it lists {count:,} files; a skill has at most {MOST_FILES}")
 
 
 def _checked_name(entry: zipfile.ZipInfo) -> str:
@@ -206,12 +234,13 @@ def _copy(source: IO[bytes], target: IO[bytes], size: int, name: str) -> int:
 
 
 @contextlib.contextmanager
-def _about(path: Path) -> Iterator[None]:
+def _about(path: Path, draft: Path) -> Iterator[None]:
     """Whatever is wrong with an archive, the archive is what is named."""
     try:
         yield
     except SkillError as error:
-        raise SkillError(f"{path} is refused: {error}; nothing was taken in") from error
+        said = str(error).replace(f"{draft}/", "").replace(str(draft), "the archive")
+        raise SkillError(f"{path} is refused: {said}; nothing was taken in") from error
     except (
         zipfile.BadZipFile,
         zipfile.LargeZipFile,
@@ -222,6 +251,10 @@ def _about(path: Path) -> Iterator[None]:
         UnicodeError,
         RecursionError,
         OverflowError,
+        FileExistsError,  # a file's name is that of another one's folder
+        NotADirectoryError,
+        zlib.error,
+        struct.error,
     ) as error:
         said = str(error).strip() or type(error).__name__
         raise SkillError(
