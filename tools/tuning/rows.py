@@ -20,7 +20,7 @@ from tools.tuning.text_file import LINE_BYTES, Survey, lines
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 PARQUET_ROWS = 5_000
 """Read at a time, so that a long file needs little memory."""
-SAMPLE_LINES = 200
+SAMPLE_LINES = 20
 """Lines that the delimiter is found from."""
 
 
