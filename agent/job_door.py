@@ -8,7 +8,9 @@ from agent.errors import UsageError
 from agent.job_view import JobView
 from tools.tuning.errors import JobError
 from tools.tuning.job_folder import Job, JobState
+from tools.tuning.job_report import PAGE_FILE, JobReport
 from tools.tuning.job_runner import JobRunner
+from tools.tuning.report_tables import report_lines
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600}
 
@@ -46,9 +48,22 @@ def watch(runner: JobRunner, job: Job, *, after: int = 0) -> JobState:
         return runner.poll(job)
 
 
+def report_of(job: Job) -> list[str]:
+    """A job's report for a terminal, and where its page lies; nothing where it has none yet."""
+    try:
+        lines = report_lines(JobReport.read(job.folder))
+    except JobError:
+        return []
+    page = job.folder / PAGE_FILE
+    return [*lines, "", f"as a page: {page}"] if page.exists() else lines
+
+
 def as_json(job: Job, state: JobState) -> dict[str, Any]:
     """A job as data for programs."""
     facts = {"job": job.id, **state.model_dump(mode="json")}
     with suppress(JobError):
         facts["spec"] = job.spec().model_dump(mode="json")
+    page = job.folder / PAGE_FILE
+    if page.exists():
+        facts["report"] = str(page)
     return facts

@@ -12,7 +12,9 @@ from agent.safe_text import safe_text
 PLAIN_SHARES = 4
 """Without a terminal a fit is told of each time so many parts of its steps are done."""
 _SHOWN = ("method", "candidate", "block", "stage", "step", "steps", "loss", "score", "note")
-_HIDDEN = {"type", "time", "attempt", "label", "blocks", "seconds", "message", *_SHOWN}
+_WORDS = ("phase", "why", "message", "note")
+"""What speaks for itself."""
+_HIDDEN = {"type", "time", "attempt", "label", "blocks", "seconds", "lines", *_WORDS, *_SHOWN}
 
 
 def line_of(event: Mapping[str, Any]) -> str:
@@ -30,13 +32,20 @@ def line_of(event: Mapping[str, Any]) -> str:
     ]
     if _is_set(event, "seconds"):
         parts.append(f"{_number(event['seconds'])} s")
-    parts += [str(event[name]) for name in ("message", "note") if event.get(name)]
+    parts += [str(event[name]) for name in _WORDS if event.get(name)]
     parts += [
         f"{name} {_number(value)}"
         for name, value in event.items()
         if name not in _HIDDEN and isinstance(value, str | int | float) and value != ""
     ]
     return safe_text(", ".join(part for part in parts if part), one_line=True)
+
+
+def lines_of(event: Mapping[str, Any]) -> list[str]:
+    """An event in all its lines; most have one."""
+    more = event.get("lines")
+    more = more if isinstance(more, list) else []
+    return [line_of(event), *(safe_text(f"  {line}", one_line=True) for line in more)]
 
 
 def subject_of(event: Mapping[str, Any]) -> str:
@@ -57,7 +66,8 @@ class JobView:
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         if event.get("type") != "progress" or event.get("note"):
-            self._say(line_of(event))
+            for line in lines_of(event):
+                self._say(line)
         elif self._console.is_terminal:
             self._draw(event)
         else:

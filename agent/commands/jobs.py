@@ -54,8 +54,8 @@ def list_jobs(json: JsonOption = False) -> int:
 @app.command("show", epilog="Example: tuneward jobs show last")
 def show(job: JobId, json: JsonOption = False) -> int:
     """Print what a job is to do, how far it is, and what came of it."""
-    from agent.commands.output import json_result, table
-    from agent.job_door import as_json
+    from agent.commands.output import json_result, result, table
+    from agent.job_door import as_json, report_of
 
     found = _job(job)
     state = found.state()
@@ -63,6 +63,8 @@ def show(job: JobId, json: JsonOption = False) -> int:
         json_result({**as_json(found, state), "last": _last_event(found)})
     else:
         table(("WHAT", "VALUE"), _facts(found))
+        for line in report_of(found):
+            result(line)
     return 0
 
 
@@ -70,7 +72,7 @@ def show(job: JobId, json: JsonOption = False) -> int:
 def log(job: JobId, json: JsonOption = False) -> int:
     """Print everything that happened in a job, and what its process printed."""
     from agent.commands.output import json_result, result
-    from agent.job_view import line_of
+    from agent.job_view import lines_of
     from tools.tuning.job_events import read_events
 
     found = _job(job)
@@ -80,7 +82,8 @@ def log(job: JobId, json: JsonOption = False) -> int:
             json_result(event)
         return 0
     for event in events:
-        result(f"{str(event.get('time', ''))[11:19]} {line_of(event)}")
+        for line in lines_of(event):
+            result(f"{str(event.get('time', ''))[11:19]} {line}")
     for line in _printed(found.log_path):
         result(line)
     return 0
@@ -172,11 +175,6 @@ def _facts(job: "Job") -> list[tuple[str, str]]:
         facts.append(("batches", f"in {2**state.batch_halvings} pieces: memory ran out"))
     if (last := _last_event(job)) is not None:
         facts.append(("last", line_of(last)))
-    facts += [
-        (name, str(value))
-        for name, value in state.result.items()
-        if isinstance(value, str | int | float) and name not in dict(facts)
-    ]
     facts.append(("message", state.message))
     return [(name, value) for name, value in facts if value]
 

@@ -118,38 +118,17 @@ def tune(
 
 def finish(runner: "JobRunner", job: "Job", *, json: bool, after: int = 0) -> int:
     """Watch a job to its end and say how that was; the command's exit code."""
-    from agent.commands.output import json_result, last_line
-    from agent.job_door import as_json, watch
+    from agent.commands.output import json_result, last_line, result
+    from agent.job_door import as_json, report_of, watch
 
     state = watch(runner, job, after=after)
     if json:
         json_result(as_json(job, state))
-    elif state.status == "done":
-        _show(job, state)
+    else:
+        for line in report_of(job):
+            result(line)
     last_line(_said(job, state))
     return state.exit_code
-
-
-def _show(job: "Job", state: "JobState") -> None:
-    from agent.commands.output import result, table
-    from agent.skill_text import CLASS_HEAD, class_rows, headline
-    from tools.tuning.errors import SkillError
-    from tools.tuning.skill_store import SkillStore
-
-    name, version = state.result.get("skill"), state.result.get("version")
-    if isinstance(name, str) and isinstance(version, int):
-        try:
-            card = SkillStore(job.home).get(name, version).card
-        except SkillError as error:  # removed meanwhile
-            result(str(error))
-            return
-        result(headline(card))
-        scores = card.test or card.dev
-        if scores is not None and scores.classes:
-            table(CLASS_HEAD, class_rows(scores))
-    report = state.result.get("report")
-    if isinstance(report, str):
-        result(f"report: {report}")
 
 
 def _said(job: "Job", state: "JobState") -> str:

@@ -159,7 +159,7 @@ def test_the_installed_command_prints_its_version() -> None:
     [
         (["docter"], "did you mean `tuneward doctor`?"),
         (["skils"], "did you mean `tuneward skills`?"),
-        (["calibrat"], "there is no command 'calibrat' in this version"),
+        (["practise"], "there is no command 'practise' in this version"),
         (["practice", "status"], "there is no command 'practice' in this version"),
         (["write", "a", "haiku"], 'put the goal in quotes: tuneward "write a haiku"'),
         (["--model", "x", "run", "y"], "put the command first: tuneward run"),
