@@ -90,7 +90,8 @@ def find_text(
                 path=str(path),
                 line=1,
             )
-    return pick(known, path, text, TEXT, what="text", taken=(pair,), alone=True), pair or ""
+    label = first_of(known, LABEL) if len(known) > 1 else None
+    return pick(known, path, text, TEXT, what="text", taken=(pair, label), alone=True), pair or ""
 
 
 def pick(

@@ -42,6 +42,15 @@ def test_every_character_that_is_no_space_is_in_one_word(text: str, by_character
     assert all(text[i].isspace() for i in between)
 
 
+@given(st.text(st.characters(max_codepoint=127)))
+def test_plain_english_is_cut_as_any_text_is(text: str) -> None:
+    assert cut(text) == cut(f"{text} 京")[:-1]
+
+
+def test_signs_above_and_below_letters_stay_in_the_word() -> None:
+    assert cut("हिन्दी में cafe\u0301s") == ["हिन्दी", "में", "cafe\u0301s"]
+
+
 def test_spans_become_tags_and_come_back() -> None:
     text = "Ann Lee went to New York"
     spans = [Span("PER", 0, 7), Span("LOC", 16, 24)]
