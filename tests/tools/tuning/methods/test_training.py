@@ -212,9 +212,17 @@ def test_diverged_is_raised_where_there_is_no_good_state(bench: Bench) -> None:
     with pytest.raises(Diverged, match="lower learning rate") as error:
         problem.train()
     assert error.value.step == 1
-    broken = Problem(replace(bench, checkpoints=None))
-    with pytest.raises(Diverged):
-        broken.train(replace(RECIPE, lr=1e39, evaluate_every=0))
+
+
+def test_a_broken_weight_is_no_state_to_go_on_from(bench: Bench) -> None:
+    problem = Problem(bench)
+
+    def break_it(weight: torch.Tensor) -> None:
+        weight.data.fill_(float("inf"))
+
+    problem.net[0].weight.register_post_accumulate_grad_hook(break_it)
+    with pytest.raises(Diverged, match="a weight"):
+        problem.train()
 
 
 def full_beyond(rows_that_fit: int) -> Callable[[int], None]:
