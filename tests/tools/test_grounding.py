@@ -1,7 +1,7 @@
 """What a call may contain is what exists: files, columns, values, pages, handles."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast, get_args
 
 import jsonschema
 from hypothesis import given, settings
@@ -19,7 +19,7 @@ from tools.base import (
     Value,
     tool,
 )
-from tools.comparison import CellKind
+from tools.comparison import CellKind, Order
 from tools.grounding import ENUM_LIMIT, Schema, ground
 from tools.toolbox import arguments_schema
 
@@ -114,6 +114,22 @@ def compare(
         column: the column.
         how: how.
         value: the value.
+    """
+    return path
+
+
+@tool(effect="read")
+def sort(
+    path: ExistingTable,
+    column: Annotated[str, Column(of="path")],
+    order: Annotated[Order, Ground("order", of="column")],
+) -> str:
+    """Sort.
+
+    Args:
+        path: the table.
+        column: the column.
+        order: which end comes first.
     """
     return path
 
@@ -226,6 +242,20 @@ def test_a_comparison_and_its_value_fit_the_column() -> None:
     assert not fits("name", "less", "5")
     for how in ("equals", "before", "less"):
         assert fits("other", how, "anything")
+
+
+def test_an_order_is_named_in_the_words_of_its_column() -> None:
+    shelf = Shelf(["a.csv"], columns={"a.csv": ["day", "name", "size", "other"]})
+    schema = ground(arguments_schema(sort), shelf)
+    fitting = {
+        "day": {"newest_first", "oldest_first"},
+        "name": {"a_to_z", "z_to_a"},
+        "size": {"largest_first", "smallest_first"},
+        "other": set(get_args(Order)),
+    }
+    for column, orders in fitting.items():
+        calls = {o: {"path": "a.csv", "column": column, "order": o} for o in get_args(Order)}
+        assert {order for order, call in calls.items() if accepts(schema, call)} == orders
 
 
 def test_of_tables_with_the_same_columns_every_comparison_is_left() -> None:
