@@ -169,7 +169,9 @@ def check_finite(path: Path) -> None:
 
 
 def _fits(shape: object, width: int, size: int) -> bool:
-    if not isinstance(shape, list) or not all(isinstance(n, int) and n >= 0 for n in shape):
+    if not width or not isinstance(shape, list):
+        return False
+    if not all(isinstance(n, int) and n >= 0 for n in shape):
         return False
     count = 1
     for n in shape:
