@@ -5,7 +5,7 @@ measured.metrics.score, measured.low, measured.high, measured.wrong[0]
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import pstdev
 
@@ -59,7 +59,7 @@ class Measured:
     milliseconds_per_row: float | None
     """Of prediction; None where it was not timed."""
 
-    def scores(self, controls: dict[str, float] | None = None) -> SplitScores:
+    def scores(self, controls: Mapping[str, float]) -> SplitScores:
         """As the card has it."""
         about = self.metrics
         names = ("accuracy", "precision", "recall", "micro_f1", "macro_f1", "weighted_f1")
@@ -80,7 +80,7 @@ class Measured:
                 )
                 for row in about.rows
             ),
-            controls=controls or {},
+            controls=dict(controls),
         )
 
 

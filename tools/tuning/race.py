@@ -14,7 +14,7 @@ import numpy as np
 from tools.tuning.blocks import Block, Plan
 from tools.tuning.errors import BudgetSpent
 from tools.tuning.examples import Example, Input, Prediction, inputs_of
-from tools.tuning.methods.base import Bench, Method
+from tools.tuning.methods.base import Bench, Method, Progress
 from tools.tuning.race_log import RaceLog, Trial
 from tools.tuning.tally import Numbers, difference, interval, mean_score, tally
 
@@ -245,4 +245,5 @@ def predict_all(method: Method, inputs: Sequence[Input], bench: Bench) -> list[P
                 f"predicting {len(inputs)} rows would take about {spent + left:.0f} s, "
                 f"{bench.seconds_left:.0f} s are left"
             )
+        bench.on_progress(Progress("infer", len(found), len(inputs)))
     return found

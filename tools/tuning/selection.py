@@ -28,6 +28,10 @@ LOSES_AT = 0.1
 values end races sooner and lose good methods more often; CAPO races at 0.2."""
 EXTRA_SHARE = 0.05
 """Of the time that is left: blocks beyond the fewest are run while they take no more than this."""
+LOST = "lost"
+"""How the verdict on a candidate begins that a paired test ended."""
+CONTROL = "a control"
+"""The verdict on a control."""
 MOST_SHARE = 0.5
 """Of the time that is left: what one candidate may take where its cost was not foreseen."""
 
@@ -257,7 +261,7 @@ class _Choosing:
         controls = [c for c in self.measured if self._is_control(c)]
         choice.best_control = max(controls, key=self._score, default=None)
         for each in controls:
-            choice.verdicts[each.key] = "a control"
+            choice.verdicts[each.key] = CONTROL
         able = [each for each in self._best_of_methods() if self._beats(each, controls)]
         if not able:
             choice.why = self._why_none(controls)
@@ -329,7 +333,3 @@ class _Choosing:
         others = [s for s in self.choice.standings if not self._is_control(s.candidate)]
         reached = f"the best of the others {others[0].score:.3f}" if others else "nothing else ran"
         return f"the control {best.label} scores {self._score(best):.3f}, {reached}"
-
-
-LOST = "lost"
-"""How the verdict on a candidate begins that a paired test ended."""

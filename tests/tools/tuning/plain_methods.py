@@ -80,7 +80,8 @@ class Shortest(Counted):
     def fit(self, train: Sequence[Example], dev: Sequence[Example], bench: Bench) -> None:
         bench.check()
         rows = [e for e in train if isinstance(e, TextExample)]
-        self.learned = list(min(rows, key=lambda e: (len(e.input.text), e.line)).labels)
+        first = min(rows, key=lambda e: (len(e.input.text), e.line), default=None)
+        self.learned = list(first.labels) if first else []
 
     def predict(self, inputs: Sequence[Input]) -> list[Prediction]:
         return [_constant(self.task, each, tuple(self.learned)) for each in inputs]
