@@ -156,8 +156,9 @@ def check_finite(path: Path) -> None:
         for name, facts in header.items():
             if name == "__metadata__":
                 continue
-            dtype, (first, last) = facts.get("dtype"), facts["data_offsets"]
-            if dtype not in _WIDTHS or not _fits(facts.get("shape"), _WIDTHS[dtype], last - first):
+            dtype, (first, last) = str(facts.get("dtype")), facts["data_offsets"]
+            width = _WIDTHS.get(dtype, 0)
+            if not (isinstance(last, int) and _fits(facts.get("shape"), width, last - first)):
                 raise SkillError(f"{path}: tensor {name!r} is of no known kind and shape; {_AGAIN}")
             stream.seek(8 + length + first)
             left = last - first

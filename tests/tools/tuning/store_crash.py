@@ -17,7 +17,7 @@ from tools.tuning.skill_store import SkillStore  # noqa: E402
 
 
 def main(folder: Path) -> None:
-    crash_points.CALLS = (*crash_points.CALLS, "rename", "rmdir")
+    setattr(crash_points, "CALLS", (*crash_points.CALLS, "rename", "rmdir"))  # noqa: B010
     for point in range(400):
         store = SkillStore(folder / f"{point:03}")
         store.register("sentiment", card(), weights(1.0))

@@ -37,7 +37,7 @@ def tensors(header: dict[str, Any] | bytes, data: bytes = b"") -> bytes:
     return struct.pack("<Q", len(text)) + text + data
 
 
-def one(dtype: str, shape: list[int], data: bytes, **more: Any) -> bytes:
+def one(dtype: str, shape: list[Any], data: bytes, **more: Any) -> bytes:
     return tensors(
         {"w": {"dtype": dtype, "shape": shape, "data_offsets": [0, len(data)], **more}}, data
     )
