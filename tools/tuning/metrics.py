@@ -4,16 +4,24 @@ The main figure is accuracy where a text has one label, micro F1 where it may ha
 entity F1 (type and both ends right) for ner. A figure whose denominator is 0 is 0.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
-from tools.tuning.examples import Example, Prediction, TagExample, TagPrediction
+from tools.tuning.counting import (
+    Tally,
+    right_items,
+    said_items,
+    tally_labels,
+    together,
+    token_pairs,
+)
+from tools.tuning.examples import Example, Prediction
 from tools.tuning.significance import f1_interval, interval, paired_p
-from tools.tuning.tagging import entities, split_tag
+from tools.tuning.tagging import split_tag
 from tools.tuning.task import Task
 
 __all__ = [
@@ -28,7 +36,6 @@ __all__ = [
 ]
 
 MetricName = Literal["accuracy", "micro_f1", "entity_f1"]
-Items = set[tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +111,8 @@ def evaluate(task: Task, gold: Sequence[Example], predicted: Sequence[Prediction
     Raises:
         ValueError: not one prediction an example, or not one tag a token.
     """
-    found = [(_right(g), _said(p)) for g, p in _pairs(gold, predicted)]
-    tallies = _tallies(found)
+    found = [(right_items(g), said_items(p)) for g, p in together(gold, predicted)]
+    tallies = tally_labels(found)
     rows = _rows(task.labels, tallies)
     occurring = [row for row in rows if row.support or row.predicted]
     micro = _row("", sum(tallies.values(), Tally()))
@@ -114,9 +121,9 @@ def evaluate(task: Task, gold: Sequence[Example], predicted: Sequence[Prediction
     matrix: Counter[tuple[str, str]] = Counter()
     units: Sequence[tuple[Any, Any]] = found
     if task.kind == "ner":
-        units = tokens = _token_pairs(gold, predicted)
+        units = tokens = token_pairs(gold, predicted)
         tags = [f"{letter}-{type_}" for type_ in task.labels for letter in "BI"]
-        token_rows = _rows([*tags, "O"], _tallies(({(g,)}, {(p,)}) for g, p in tokens))
+        token_rows = _rows([*tags, "O"], tally_labels(({(g,)}, {(p,)}) for g, p in tokens))
         matrix = Counter((_type(g), _type(p)) for g, p in tokens)
         labels = (*task.labels, "O")
     elif not task.multi_label:
@@ -152,10 +159,10 @@ def per_example(
         ValueError: see `evaluate`.
     """
     values: list[float] = []
-    for example, prediction in _pairs(gold, predicted):
-        right, said = _right(example), _said(prediction)
-        together = len(right) + len(said)
-        values.append(2 * len(right & said) / together if together else 1.0)
+    for example, prediction in together(gold, predicted):
+        right, said = right_items(example), said_items(prediction)
+        both = len(right) + len(said)
+        values.append(2 * len(right & said) / both if both else 1.0)
     return values
 
 
@@ -170,71 +177,10 @@ def score_interval(
     if main_metric(task) == "accuracy":
         return interval(per_example(task, gold, predicted), seed)
     counts = np.zeros((len(gold), 3))
-    for i, (example, prediction) in enumerate(_pairs(gold, predicted)):
-        right, said = _right(example), _said(prediction)
+    for i, (example, prediction) in enumerate(together(gold, predicted)):
+        right, said = right_items(example), said_items(prediction)
         counts[i] = len(right & said), len(said - right), len(right - said)
     return f1_interval(counts, seed)
-
-
-@dataclass(slots=True)
-class Tally:
-    """What happened to one label."""
-
-    hits: int = 0
-    wrong: int = 0
-    """Said where it is not right."""
-    missed: int = 0
-
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.hits + other.hits, self.wrong + other.wrong, self.missed + other.missed)
-
-
-def _pairs(
-    gold: Sequence[Example], predicted: Sequence[Prediction]
-) -> Iterable[tuple[Example, Prediction]]:
-    if len(gold) != len(predicted):
-        raise ValueError(f"{len(predicted)} predictions for {len(gold)} examples")
-    return zip(gold, predicted, strict=True)
-
-
-def _right(example: Example) -> Items:
-    """What is to be found in an example; each item begins with its label."""
-    if isinstance(example, TagExample):
-        return set(entities(example.tags))
-    return {(label,) for label in example.labels}
-
-
-def _said(prediction: Prediction) -> Items:
-    if isinstance(prediction, TagPrediction):
-        return set(entities(prediction.tags))
-    return {(label,) for label in prediction.labels}
-
-
-def _token_pairs(gold: Sequence[Example], predicted: Sequence[Prediction]) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    for example, prediction in _pairs(gold, predicted):
-        if isinstance(example, TagExample) and isinstance(prediction, TagPrediction):
-            if len(example.tags) != len(prediction.tags):
-                raise ValueError(
-                    f"{len(prediction.tags)} tags for the {len(example.tags)} tokens of line "
-                    f"{example.line}"
-                )
-            found.extend(zip(example.tags, prediction.tags, strict=True))
-    return found
-
-
-def _tallies(found: Iterable[tuple[Items, Items]]) -> dict[str, Tally]:
-    tallies: defaultdict[str, Tally] = defaultdict(Tally)
-    for right, said in found:
-        for item in right | said:
-            tally = tallies[item[0]]
-            if item not in said:
-                tally.missed += 1
-            elif item not in right:
-                tally.wrong += 1
-            else:
-                tally.hits += 1
-    return tallies
 
 
 def _rows(labels: Sequence[str], tallies: Mapping[str, Tally]) -> tuple[ClassRow, ...]:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.tools.tuning.files import jsonl, reviews, write
-from tools.tuning.data_report import DataReport, Finding, Kind, report
+from tools.tuning.data_findings import Finding, Kind
+from tools.tuning.data_report import DataReport, report
 from tools.tuning.examples import Dataset
 from tools.tuning.reading import read_dataset
 
