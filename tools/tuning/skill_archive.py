@@ -22,6 +22,7 @@ from typing import IO, Literal, get_args
 from memory import durable
 from tools.tuning import kept_examples, skill_files
 from tools.tuning.errors import SkillError
+from tools.tuning.job_spec import check_skill_name
 from tools.tuning.skill_card import CARD_FILE, CARD_LIMIT, SkillCard
 from tools.tuning.skill_files import MANIFEST, SUFFIXES
 from tools.tuning.skill_store import Skill, SkillStore
@@ -85,8 +86,8 @@ def import_skill(path: Path, store: SkillStore, *, name: str | None = None) -> S
         with _about(path, draft):
             skill_files.check_manifest(draft)
             skill_files.check_content(draft)
-            card = _card(draft)
-        return store.take_in(name or card.name, draft)
+            name = check_skill_name(name or _card(draft).name)
+        return store.take_in(name, draft)
 
 
 def _card(draft: Path) -> SkillCard:
@@ -236,11 +237,15 @@ def _copy(source: IO[bytes], target: IO[bytes], size: int, name: str) -> int:
 @contextlib.contextmanager
 def _about(path: Path, draft: Path) -> Iterator[None]:
     """Whatever is wrong with an archive, the archive is what is named."""
+
+    def said(error: Exception) -> str:
+        text = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return text.replace(f"{draft}/", "").replace(str(draft), "the archive")
+
     try:
         yield
     except SkillError as error:
-        said = str(error).replace(f"{draft}/", "").replace(str(draft), "the archive")
-        raise SkillError(f"{path} is refused: {said}; nothing was taken in") from error
+        raise SkillError(f"{path} is refused: {said(error)}; nothing was taken in") from error
     except (
         zipfile.BadZipFile,
         zipfile.LargeZipFile,
@@ -256,7 +261,6 @@ def _about(path: Path, draft: Path) -> Iterator[None]:
         zlib.error,
         struct.error,
     ) as error:
-        said = str(error).strip() or type(error).__name__
         raise SkillError(
-            f"{path} is no whole skill archive ({said.splitlines()[0]}); take another copy"
+            f"{path} is no whole skill archive ({said(error)}); take another copy"
         ) from error

@@ -200,7 +200,7 @@ class SkillStore:
         shutil.rmtree(gone, ignore_errors=True)
 
     def _take_in(self, name: str, card: SkillCard, draft: Path, *, promote: bool) -> Skill:
-        folder = self.folder / name
+        folder = self.folder / check_skill_name(name)
         durable.make_folders(folder)
         with self._locked(), durable.open_folder(folder) as open_folder:
             numbers = [int(path.name) for path in folder.iterdir() if path.name.isdigit()]
