@@ -95,7 +95,8 @@ def apply_file(
             method, _chain(first, rows), explainer=explainer, probabilities=probabilities
         )
     )
-    lines = _written(counter.over(answered), [*own, *names.values()], source, target)
+    columns = {**dict.fromkeys(own, False), **{names[key]: key == "label" for key in wanted}}
+    lines = _written(counter.over(answered), columns, source, target)
     durable.replace(target.absolute(), lines, mode=0o666)
     return Applied(counter.count, counter.seconds, tuple(names.values()))
 
@@ -178,9 +179,9 @@ def _length(given: Input) -> int:
 
 
 def _written(
-    rows: Iterable[dict[str, Any]], columns: list[str], source: Path, target: Path
+    rows: Iterable[dict[str, Any]], columns: dict[str, bool], source: Path, target: Path
 ) -> Iterator[bytes]:
-    """The file's bytes, block by block."""
+    """The file's bytes, block by block; `columns` says of each whether it holds our labels."""
     suffix = target.suffix.lower()
     if suffix == ".jsonl":
         for row in rows:
@@ -189,16 +190,16 @@ def _written(
     out = io.StringIO()
     writer = csv.writer(out, delimiter="\t" if suffix == ".tsv" else ",", lineterminator="\n")
     writer.writerow(columns)
-    known = set(columns)
+    known = columns.keys()
     for number, row in enumerate(rows, 1):
-        if not known.issuperset(row):
-            odd = sorted(row.keys() - known)[0]
+        if not row.keys() <= known:
+            odd = min(row.keys() - known)
             raise DataError(
                 f"row {number} has a column {odd!r} that the first {BATCH_ROWS} rows lack; "
                 "take --out FILE.jsonl, whose rows may differ",
                 path=str(source),
             )
-        writer.writerow([_cell(row.get(name)) for name in columns])
+        writer.writerow([_cell(row.get(n), is_label) for n, is_label in columns.items()])
         if out.tell() > BLOCK:
             yield out.getvalue().encode(errors="replace")
             out.seek(0)
@@ -206,13 +207,13 @@ def _written(
     yield out.getvalue().encode(errors="replace")
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, is_label: bool) -> str:
     """A value as the text of a cell; several labels are joined as our readers take them."""
     if value is None:
         return ""
     if isinstance(value, str):
         return value
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+    if is_label and isinstance(value, list):
         return "|".join(value)
     return json.dumps(value, ensure_ascii=False, default=str)
 

@@ -255,7 +255,7 @@ def test_writing_through_a_link_is_not_possible(
 ) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
-    entries = [
+    entries: list[tuple[zipfile.ZipInfo | str, bytes]] = [
         (kind(stat.S_IFLNK | 0o777, "inner2.json"), str(outside).encode()),
         ("inner2.json/evil.json", b"{}"),
     ]
@@ -290,7 +290,7 @@ def places(data: bytes, mark: bytes) -> list[int]:
 def test_a_bomb_is_refused_before_it_grows(
     archive: Path, other: SkillStore, tmp_path: Path
 ) -> None:
-    bad = packed(tmp_path / "bad.skill", [*like(archive), ("zeros.txt", b"\0" * 300_000_000)])
+    bad = packed(tmp_path / "bad.skill", [*like(archive), ("zeros.txt", b"\0" * 60_000_000)])
     assert bad.stat().st_size < 1_000_000
     assert "it is a trap" in is_refused(bad, other, tmp_path)
 
@@ -323,7 +323,7 @@ def test_entries_that_share_their_bytes_are_refused(
     is_refused(tmp_path / "short.skill", other, tmp_path)
 
 
-@pytest.mark.parametrize("count", [201, 60_000])
+@pytest.mark.parametrize("count", [201, 3_000])
 def test_too_many_entries_are_refused_before_they_are_listed(
     other: SkillStore, tmp_path: Path, count: int
 ) -> None:
