@@ -96,6 +96,12 @@ def test_a_broken_row_is_refused_where_it_stands(tmp_path: Path) -> None:
         next(read_inputs(path, TEXTS, "said"))
 
 
+def test_a_broken_line_far_down_is_refused_before_the_first_answer(tmp_path: Path) -> None:
+    path = csv(tmp_path, [("text", "n"), *[("a", "1")] * 500, ("b\0", "2")])
+    with pytest.raises(DataError, match=r"data.csv:502: a NUL byte"):
+        read_inputs(path, TEXTS)
+
+
 def test_a_long_file_needs_little_memory(tmp_path: Path) -> None:
     path = tmp_path / "long.csv"
     path.write_text("text,n\n" + f"{'a text of some length ' * 40},1\n" * 8_000)

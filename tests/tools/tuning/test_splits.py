@@ -90,6 +90,12 @@ def test_a_rare_label_is_measured_too_but_a_single_one_is_learned() -> None:
     assert in_train == {"a", "b", "c"}
 
 
+def test_a_rare_label_is_on_every_side_where_it_has_five_texts() -> None:
+    rows = [(f"t{i}", "a") for i in range(200)] + [(f"u{i}", "b") for i in range(5)]
+    found = split(dataset(rows))
+    assert [sum(e.labels == ("b",) for e in side) for side in sides(found)] == [3, 1, 1]  # type: ignore[union-attr]
+
+
 def test_rows_with_several_labels_count_for_the_rarest() -> None:
     rows = [(f"t{i}", "a", "rare") if i < 10 else (f"t{i}", "a") for i in range(200)]
     found = split(dataset(rows))

@@ -74,6 +74,8 @@ def test_of_overlapping_spans_the_longest_stays() -> None:
     text_words = words("at 8:00 tonight please")
     spans = [Span("date", 8, 15), Span("time", 3, 15)]
     assert flat_spans(text_words, spans) == [Span("time", 3, 15)]
+    spans = [Span("short", 0, 7), Span("long", 3, 22), Span("as long", 8, 15)]
+    assert flat_spans(text_words, spans) == [Span("long", 3, 22)]
 
 
 def test_knows_writing_without_spaces() -> None:
