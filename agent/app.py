@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
@@ -22,6 +22,7 @@ from langchain_core.tools import BaseTool
 from agent import memory_door
 from agent import settings as settings_file
 from agent.approval import Approver, Headless
+from agent.check_specs import MetricCheck
 from agent.checks import label
 from agent.context import overview
 from agent.drafted_checks import draft_checks
@@ -54,6 +55,16 @@ from tools.toolbox import Toolbox
 from tools.workspace import Workspace
 from tools.world import WorkspaceWorld
 
+if TYPE_CHECKING:
+    from tools.tuning.run_tuning import RunTuning
+    from tools.tuning.skill_shelf import SkillShelf
+
+TUNING_WORDS = frozenset(("tuning", "profile_dataset", "tune_skill", "evaluate_skill"))
+SKILL_WORDS = frozenset(
+    ("skills", "list_skills", "apply_skill", "classify_text", "extract_entities")
+)
+"""Tools and families of a goal's list that are about skills; without a list they come along where
+there are skills."""
 LARGE = 1_000_000_000
 """From so many parameters on, a thought before each call helps; below, it hurts (measured)."""
 PLANNER = 3_000_000_000
@@ -246,7 +257,7 @@ class Agent(Runnable[Any, RunResult]):
         if thought is None:
             thought = THOUGHT_CHARS if size >= LARGE else 0
         parts = self._parts(goal, model, state, notes)
-        files = overview(parts.world)
+        files = overview(parts.world, parts.skills.lines() if parts.skills else ())
         asked = render("follow_up" if follow_up else "goal", goal=goal.goal, overview=files)
         recalled: list[str] = []
         if notes is not None:
@@ -304,6 +315,7 @@ class Agent(Runnable[Any, RunResult]):
             workspace=parts.workspace,
             count_text=model.get_num_tokens,
             result_tokens=max(window // 8, 100),
+            beside=parts.skills.state if parts.skills else str,
         )
         loop = Loop(
             recorder=recorder,
@@ -318,8 +330,14 @@ class Agent(Runnable[Any, RunResult]):
             approver=self._approver,
             interrupt=self.interrupt,
             window=window,
+            skills=parts.skills,
+            progress=parts.tuning.progress if parts.tuning else list,
         )
-        status = loop.run()
+        try:
+            status = loop.run()
+        finally:
+            if parts.tuning is not None:
+                parts.tuning.close()
         if parts.notes is not None:
             try:
                 parts.notes.settle()
@@ -378,16 +396,53 @@ class Agent(Runnable[Any, RunResult]):
         workspace.written |= state.written
         reader = ModelReader(model, lambda: self.interrupt.requested)
         memory = notes.book.memory if notes is not None else None
-        context = ToolContext(workspace, reader, state.results, memory=memory, notes=notes)
+        skills, tuning = self._skills(goal, state)
+        context = ToolContext(
+            workspace,
+            reader,
+            state.results,
+            memory=memory,
+            notes=notes,
+            skills=skills,
+            tuning=tuning,
+        )
         world = WorkspaceWorld(
             workspace,
             context.tables,
             pages_of(workspace).count,
             state.results,
             mentioned=[p for p in mentioned_files(goal.goal) if not workspace.exists(p)],
+            skills=skills,
         )
-        toolbox = Toolbox(self._select(goal, context, state), world)
-        return _Parts(workspace, world, toolbox, notes)
+        toolbox = Toolbox(
+            self._select(goal, context, state),
+            world,
+            spent=lambda: ("tune_skill",) if tuning is not None and tuning.is_spent else (),
+        )
+        return _Parts(workspace, world, toolbox, notes, skills, tuning)
+
+    def _skills(
+        self, goal: Goal, state: RunState
+    ) -> tuple["SkillShelf | None", "RunTuning | None"]:
+        """The trained skills where there are any or the goal is about some, and what trains them
+        where the goal lists a tool for it."""
+        home = self.settings.home
+        wanted = set(goal.tools if goal.tools is not None else self.settings.tools or ())
+        tunes = not TUNING_WORDS.isdisjoint(wanted)
+        measures = any(isinstance(check, MetricCheck) for check in (*goal.success, *goal.audit))
+        asked = tunes or measures or not SKILL_WORDS.isdisjoint(wanted)
+        if not asked and not any(home.glob("skills/*/current.json")):
+            return None, None
+        from tools.tuning.run_tuning import RunTuning
+        from tools.tuning.skill_shelf import SkillShelf
+
+        device = self.settings.device
+        shelf = SkillShelf(home, device=device)
+        if not tunes:
+            return shelf, None
+        seconds = _narrowed(goal.budget, self.settings).tuning_seconds
+        folder = self.runs.folder(state.run)
+        return shelf, RunTuning(home, folder, seconds, scope=goal.goal, device=device)
 
     def _select(self, goal: Goal, context: ToolContext, state: RunState) -> list[BaseTool]:
         """The tools by the goal's and the settings' lists; without a list, the harmless ones."""
@@ -446,6 +501,8 @@ class _Parts:
     world: WorkspaceWorld
     toolbox: Toolbox
     notes: RunNotes | None
+    skills: "SkillShelf | None"
+    tuning: "RunTuning | None"
 
 
 def _replayed(run: str, journal: Journal) -> RunState:

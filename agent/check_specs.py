@@ -136,6 +136,12 @@ Rows = Annotated[list[Annotated[dict[str, Cell], Field(min_length=1)]], Field(mi
 """Rows by some of their values: `[{city: Berlin, total: 12}]`."""
 
 
+MetricName = Literal[
+    "accuracy", "micro_f1", "macro_f1", "weighted_f1", "precision", "recall", "entity_f1"
+]
+"""A figure of a skill; precision, recall and micro_f1 are over all labels or entities together."""
+
+
 class OnFile(Strict):
     """What all checks of a file share."""
 
@@ -238,12 +244,12 @@ class AnswerSpec(TextRules):
 
 
 class MetricSpec(Strict):
-    """A skill reaches a figure on a split of its data. Reserved for a later version."""
+    """A skill, in the version in use, reached a figure when it was measured."""
 
-    skill: Text
+    skill: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
     """The skill's name."""
-    name: Text
-    """The figure: accuracy, macro_f1, ..."""
+    name: MetricName
+    """The figure: accuracy, micro_f1, macro_f1, weighted_f1, precision, recall or entity_f1."""
     split: Literal["dev", "test"] = "test"
     """The part of the data that the figure was measured on."""
     at_least: float | None = None
@@ -252,8 +258,12 @@ class MetricSpec(Strict):
     """The largest figure that passes."""
 
     @model_validator(mode="after")
-    def _reserved(self) -> "MetricSpec":
-        raise _later("metric")
+    def _asks_something(self) -> "MetricSpec":
+        if self.at_least is None and self.at_most is None:
+            raise refuse("`metric` says nothing; add at_least or at_most")
+        if (self.at_least or 0) > (self.at_most if self.at_most is not None else float("inf")):
+            raise refuse("`at_least` is larger than `at_most`, so no skill can pass")
+        return self
 
 
 def _reserved_text(kind: str) -> AfterValidator:
@@ -265,7 +275,8 @@ def _reserved_text(kind: str) -> AfterValidator:
 
 def _later(kind: str) -> PydanticCustomError:
     return refuse(
-        f"`{kind}` checks are reserved for a later version; use file, table, text, json or answer"
+        f"`{kind}` checks are reserved for a later version; use file, table, text, json, answer"
+        " or metric"
     )
 
 

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from agent.check_specs import (
     AnswerCheck,
@@ -19,6 +19,8 @@ from agent.check_specs import (
     FileSpec,
     JsonCheck,
     JsonSpec,
+    MetricCheck,
+    MetricSpec,
     OnFile,
     TableCheck,
     TextCheck,
@@ -39,12 +41,20 @@ from agent.json_values import (
 from agent.patterns import PatternError, count_words, found_in
 from agent.table_check import table_found
 from tools.errors import ToolError
+from tools.tuning.errors import SkillError
 from tools.workspace import Workspace
 
 __all__ = ["Check", "CheckResult", "Evidence", "evaluate", "label"]
 
 MAX_CHECKED_BYTES = 64 << 20
 """Larger files are not read by a check; it fails and says so."""
+
+
+class Figures(Protocol):
+    """What was measured of skills, as `tools/tuning/skill_shelf.py` has it."""
+
+    def figure(self, name: str, metric: str, split: str) -> float:
+        """Raises SkillError where there is no such skill or figure."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,8 @@ class Evidence:
     """The final answer; None while the model has not finished."""
     folder: Path = Path()
     """Where schema files are looked for: the goal file's folder."""
+    skills: Figures | None = None
+    """None where the run has no skills."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +82,14 @@ class CheckResult:
     found: str
     """What was found; safe to show to the model."""
     path: str | None = None
-    """The file that was looked at."""
+    """The file that was looked at, or `skill NAME`."""
 
 
 def label(check: Check) -> str:
     """A check's name in lists and reports: its kind and its file."""
     kind, spec = parts_of(check)
+    if isinstance(spec, MetricSpec):
+        return f"{kind} {spec.skill} {spec.name}"
     return f"{kind} {spec.path}" if isinstance(spec, OnFile) else kind
 
 
@@ -94,6 +108,8 @@ def evaluate(check: Check, evidence: Evidence) -> CheckResult:
     """Whether the check holds now, and what was found; broken files fail, they never raise."""
     spec = parts_of(check)[1]
     path = spec.path if isinstance(spec, OnFile) else None
+    if isinstance(spec, MetricSpec):
+        path = skill_place(spec.skill)
     try:
         match check:
             case FileCheck():
@@ -106,6 +122,8 @@ def evaluate(check: Check, evidence: Evidence) -> CheckResult:
                 found = _json(check.json_, evidence)
             case AnswerCheck():
                 found = _answer(check.answer, evidence)
+            case MetricCheck():
+                found = _metric(check.metric, evidence)
             case _:
                 raise Miss("this kind of check is reserved for a later version")
     except Miss as error:
@@ -156,6 +174,26 @@ def _answer(spec: AnswerSpec, evidence: Evidence) -> str:
             raise Miss(f"the answer is not JSON: {error}") from None
         _fits(value, spec.schema_, evidence, "the answer")
     return _rules(spec, evidence.answer, "the answer")
+
+
+def skill_place(name: str) -> str:
+    """How a result says that it looked at a skill."""
+    return f"skill {name}"
+
+
+def _metric(spec: MetricSpec, evidence: Evidence) -> str:
+    if evidence.skills is None:
+        raise Miss(f"there is no skill {spec.skill}")
+    try:
+        value = evidence.skills.figure(spec.skill, spec.name, spec.split)
+    except SkillError as error:
+        raise Miss(str(error)) from None
+    found = f"{spec.skill} has {spec.name} {value:.3f} on {spec.split}"
+    if spec.at_least is not None and value < spec.at_least:
+        raise Miss(f"{found}, which is too low")
+    if spec.at_most is not None and value > spec.at_most:
+        raise Miss(f"{found}, which is too high")
+    return found
 
 
 def _rules(rules: TextRules, text: str, name: str) -> str:

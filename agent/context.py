@@ -15,13 +15,18 @@ OVERVIEW_FILES = 40
 OVERVIEW_COLUMNS = 20
 OVERVIEW_CELL = 30
 """Characters of a cell that are shown there."""
+OVERVIEW_SKILLS = 10
 SUMMARY_CHARACTERS = 100
 
 CountTokens = Callable[[Sequence[BaseMessage]], int]
 
 
-def overview(world: WorkspaceWorld) -> str:
-    """The files that exist, tables with columns and first row: what a person looks at first."""
+def overview(world: WorkspaceWorld, skills: Sequence[str] = ()) -> str:
+    """The files that exist, tables with columns and first row: what a person looks at first.
+
+    Args:
+        skills: what is said of each trained skill; at most `OVERVIEW_SKILLS` are shown.
+    """
     files = world.files()
     lines = []
     for path in files[:OVERVIEW_FILES]:
@@ -34,7 +39,12 @@ def overview(world: WorkspaceWorld) -> str:
         lines.append(f"- {path}" + (f" (first row: {shown}{more})" if row else ""))
     if len(files) > OVERVIEW_FILES:
         lines.append(f"- ... and {len(files) - OVERVIEW_FILES} more; list_files shows them")
-    return "\n".join(lines) or "(none)"
+    lines = lines or ["(none)"]
+    if skills:
+        lines += ["Skills:", *(f"- {line}" for line in skills[:OVERVIEW_SKILLS])]
+    if len(skills) > OVERVIEW_SKILLS:
+        lines.append(f"- ... and {len(skills) - OVERVIEW_SKILLS} more; list_skills shows them")
+    return "\n".join(lines)
 
 
 def _cell(value: str) -> str:

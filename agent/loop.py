@@ -7,13 +7,14 @@ its result after it. A process that dies in between leaves an intent without an 
 
 import json
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from langchain_core.messages import AIMessage
 
 from agent.approval import Approver
-from agent.checks import CheckResult, Evidence, evaluate, paths_to_write
+from agent.check_specs import MetricSpec, parts_of
+from agent.checks import CheckResult, Evidence, Figures, evaluate, paths_to_write, skill_place
 from agent.context import to_drop
 from agent.errors import Interrupted, LimitReached, SettingsError
 from agent.gate import Gate
@@ -34,7 +35,7 @@ from models.errors import (
 )
 from prompts.render import render
 from tools.control import ASK_USER, CANNOT, CONTROL, FINISH
-from tools.errors import ToolError, ToolStopped, WorkspaceError
+from tools.errors import ToolError, ToolStopped, TuningSpent, WorkspaceError
 from tools.toolbox import Toolbox
 from tools.workspace import Workspace
 
@@ -59,7 +60,13 @@ class Loop:
         approver: Approver,
         interrupt: Interrupt,
         window: int,
+        skills: Figures | None = None,
+        progress: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
+        """Args:
+        skills: what metric checks look at.
+        progress: what the run's jobs told since it was last asked.
+        """
         assert recorder.state.goal is not None
         self.state = recorder.state
         self.goal: Goal = recorder.state.goal
@@ -72,6 +79,8 @@ class Loop:
         self._listen = recorder.listener.text
         self._interrupt = interrupt
         self._window = window
+        self._skills = skills
+        self._progress = progress
         self._to_write = paths_to_write(self.goal.success)
         self._answer: str | None = None
         self.advice = ""
@@ -155,7 +164,7 @@ class Loop:
 
     def _act(self) -> dict[str, Any] | None:
         """The model's next call, recorded; None where the reply is no legal call."""
-        before = self._workspace.state()
+        before = self._record.world()
         done = [(c.tool, c.arguments) for c in self.state.calls if c.before == before]
         allowed = self._toolbox.allowed(self._gate.possible, done)
         reply, usage = self._ask(allowed, 0)
@@ -223,9 +232,12 @@ class Loop:
                 name,
                 arguments,
                 seconds=min(left, TOOL_SECONDS),
-                cancelled=lambda: self._interrupt.requested,
+                cancelled=self._waiting,
             )
             ok = True
+        except TuningSpent as error:
+            self._record.returned(False, str(error), seconds=time.monotonic() - started)
+            raise LimitReached("budget_tuning", str(error)) from None
         except ToolError as error:
             if isinstance(error, ToolStopped) and self._toolbox.facts(name).effect != "read":
                 # It may still take effect, so its intent stays open: resume knows what to do.
@@ -235,6 +247,13 @@ class Loop:
         note = render("to_write", paths=", ".join(missing)) if missing else ""
         self._record.returned(ok, text, note=note, seconds=time.monotonic() - started)
         self._look_for_interrupt()
+
+    def _waiting(self) -> bool:
+        """Asked while a tool is at work: tells of its jobs; True ends the wait."""
+        for told in self._progress():
+            self._record.add("job_progress", {"step": self.state.step, **told})
+            self._record.commit()
+        return self._interrupt.requested
 
     def _ask_user(self, arguments: Mapping[str, Any]) -> None:
         self._record.commit()
@@ -288,10 +307,19 @@ class Loop:
         changed = self.state.calls[-1].changed
         done = False
         if changed and self.goal.success and self.goal.stop == "checks":
-            results = self._evaluate("success", None, tell=self._workspace.written)
+            results = self._evaluate("success", None, tell=self._just_made())
             done = all(result.passed for result in results) and self.goal.output is None
         self._record.commit()
         return "done" if done else None
+
+    def _just_made(self) -> set[str]:
+        """What the model is told of where a check of it fails."""
+        made = set(self._workspace.written)
+        last = self.state.calls[-1].tool
+        if last in self._toolbox and self._toolbox.facts(last).effect == "train":
+            named = (parts_of(check)[1] for check in self.goal.success)
+            made |= {skill_place(spec.skill) for spec in named if isinstance(spec, MetricSpec)}
+        return made
 
     def _finish_called(self, arguments: Mapping[str, Any]) -> Status | None:
         answer = arguments["answer"]
@@ -324,6 +352,7 @@ class Loop:
             written=frozenset(self._workspace.written),
             answer=answer,
             folder=self.goal.source.parent if self.goal.source else self.goal.workspace,
+            skills=self._skills,
         )
         results = [evaluate(check, evidence) for check in checks]
         if results:

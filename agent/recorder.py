@@ -24,10 +24,12 @@ class Recorder:
         workspace: Workspace,
         count_text: Callable[[str], int],
         result_tokens: int,
+        beside: Callable[[], str] = str,
     ) -> None:
         """Args:
         count_text: tokens of a text by the model's own tokenizer.
         result_tokens: a longer result is shown shortened, with a handle to read on.
+        beside: what else counts as changed when it differs: the skills that there are.
         """
         self.state = state
         self.listener = listener
@@ -35,6 +37,7 @@ class Recorder:
         self._workspace = workspace
         self._count_text = count_text
         self._result_tokens = result_tokens
+        self._beside = beside
         self._started = time.monotonic()
         self._seconds_before = state.usage.seconds
 
@@ -68,7 +71,7 @@ class Recorder:
                 "arguments": dict(arguments),
                 "effect": effect,
             },
-            {"before": self._workspace.state()},
+            {"before": self.world()},
         )
         self.commit()
 
@@ -97,9 +100,14 @@ class Recorder:
                 "shown": f"{short or text}\n{note}".strip(),
                 **({"full": text} if short else {}),
                 "written": sorted(self._workspace.written),
-                "after": self._workspace.state(),
+                "after": self.world(),
             },
         )
+
+    def world(self) -> str:
+        """Changes when the workspace does, or what lies beside it."""
+        beside = self._beside()
+        return f"{self._workspace.state()}{beside and ' '}{beside}"
 
     def forget(self) -> None:
         """Give up what was added since the last commit: the disk is full."""

@@ -42,6 +42,8 @@ class Ground:
     """An earlier argument with a fixed choice on which it depends whether values are limited."""
     when: tuple[str, ...] = ()
     """What `beside` must be for that; with any other choice the value is free."""
+    task: str | None = None
+    """For skills: only those for this kind of task."""
 
     def __get_pydantic_json_schema__(
         self, core_schema: CoreSchema, handler: GetJsonSchemaHandler

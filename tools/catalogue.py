@@ -4,7 +4,17 @@ from collections.abc import Callable
 
 from langchain_core.tools import BaseTool
 
-from tools import data, documents, documents_memory, files, notes, reader, results
+from tools import (
+    data,
+    documents,
+    documents_memory,
+    files,
+    notes,
+    reader,
+    results,
+    skills,
+    tuning_tools,
+)
 from tools.context import ToolContext
 
 FAMILIES: dict[str, Callable[[ToolContext], list[BaseTool]]] = {
@@ -15,6 +25,8 @@ FAMILIES: dict[str, Callable[[ToolContext], list[BaseTool]]] = {
     "documents_memory": documents_memory.get_tools,
     "reader": reader.get_tools,
     "notes": notes.get_tools,
+    "skills": skills.get_tools,
+    "tuning_tools": tuning_tools.get_tools,
 }
 
 

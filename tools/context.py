@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 if TYPE_CHECKING:
     from memory.store import FaissMemory
+    from tools.tuning.run_tuning import RunTuning
+    from tools.tuning.skill_shelf import SkillShelf
 
 
 class Reader(Protocol):
@@ -72,6 +74,12 @@ class ToolContext:
 
     notes: RunNotes | None = None
     """None where the run has no long-term memory."""
+
+    skills: "SkillShelf | None" = None
+    """None where there are no skills and the run can make none."""
+
+    tuning: "RunTuning | None" = None
+    """None where the run must not train anything."""
 
     @cached_property
     def tables(self) -> Tables:

@@ -4,7 +4,8 @@ ToolError
 ├── ToolRetry    the model: the call was wrong, a corrected one may work
 │   └── WorkspaceError   the path is illegal, leaves the workspace, or is not what the call needs
 └── ToolFailed   the model: the call was fine, the tool could not do it; do not repeat it
-    └── ToolStopped      a person: nobody waits for the tool any more, its outcome is unknown
+    ├── ToolStopped      a person: nobody waits for the tool any more, its outcome is unknown
+    └── TuningSpent      nobody: the run's time for tuning is used up, so the run ends
 """
 
 
@@ -26,3 +27,7 @@ class ToolFailed(ToolError):
 
 class ToolStopped(ToolFailed):
     """The wait for the tool was broken off; what it was to do may still happen."""
+
+
+class TuningSpent(ToolFailed):
+    """The run's time for tuning is used up; what is shown says what it was used for."""

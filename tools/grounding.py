@@ -67,7 +67,12 @@ class World(Protocol):
         """What the column's cells are: `mixed` where that is not known."""
 
     def pages(self, path: str) -> int: ...
-    def skills(self) -> list[str]: ...
+    def skills(self, task: str = "") -> list[str]:
+        """Registered skills; with `task` only those for that kind of task."""
+
+    def labels(self, skill: str) -> list[str]:
+        """Classes or entity types of a skill."""
+
     def handles(self) -> list[str]: ...
 
 
@@ -91,7 +96,10 @@ class Remembered:
         def __getattr__(self, name: str) -> Any: ...
 
 
-_QUESTIONS = (*("folders", "new_files", "columns", "values", "kind", "pages", "skills", "handles"),)
+_QUESTIONS = (
+    *("folders", "new_files", "columns", "values", "kind", "pages"),
+    *("skills", "labels", "handles"),
+)
 
 
 def ground(schema: Schema, world: World, done: Iterable[Mapping[str, Any]] = ()) -> Schema | None:
@@ -155,7 +163,7 @@ def _values(facts: dict[str, Any], world: World) -> list[str]:
     if kind == "new_file":
         return world.new_files()
     if kind == "skill":
-        return world.skills()
+        return world.skills(facts["task"]) if "task" in facts else world.skills()
     if kind == "handle":
         return world.handles()
     raise ValueError(f"unknown kind of argument: {kind}")
@@ -265,6 +273,8 @@ def _choice(kind: str, key: str, table: str | None, world: World) -> list[Any] |
         return list(world.columns(key))
     if kind == "page":
         return list(range(1, max(1, world.pages(key)) + 1))[:ENUM_LIMIT]
+    if kind == "label":
+        return list(world.labels(key))
     if kind == "value":
         return world.values(table, key) if table is not None else None
     if kind == "comparison":

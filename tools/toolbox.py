@@ -1,6 +1,6 @@
 """The tools of one run: what the model is shown, what it may call now, and how a call is made."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.tools import BaseTool
@@ -14,9 +14,21 @@ from tools.grounding import Remembered, Schema, World, ground
 class Toolbox:
     """Tools by name, in the order in which the model is shown them."""
 
-    def __init__(self, tools: Iterable[BaseTool], world: World) -> None:
-        """Raises ValueError where two tools share a name."""
+    def __init__(
+        self,
+        tools: Iterable[BaseTool],
+        world: World,
+        *,
+        spent: Callable[[], Collection[str]] = tuple,
+    ) -> None:
+        """Args:
+        spent: names tools that have used up their budget, asked before each call.
+
+        Raises:
+            ValueError: two tools share a name.
+        """
         self.world = world
+        self._spent = spent
         self._tools: dict[str, BaseTool] = {}
         for tool in tools:
             if tool.name in self._tools:
@@ -56,8 +68,9 @@ class Toolbox:
         """
         found: dict[str, Schema] = {}
         world = Remembered(self.world)
+        spent = self._spent()
         for name, schema in self._schemas.items():
-            if not permitted(name):
+            if name in spent or not permitted(name):
                 continue
             repeats = [] if self._facts[name].polls else [a for n, a in done if n == name]
             grounded = ground(schema, world, repeats)

@@ -1,6 +1,7 @@
 """What exists in a run right now: files, tables' columns and values, pages, handles, skills."""
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from tools.comparison import CellKind
 from tools.context import Results
@@ -8,6 +9,13 @@ from tools.errors import ToolError
 from tools.grounding import VALUE_LIMIT
 from tools.tables import Tables
 from tools.workspace import Workspace
+
+
+class Skills(Protocol):
+    """Registered skills, as `tools/tuning/skill_shelf.py` has them."""
+
+    def names(self, task: str = "") -> list[str]: ...
+    def labels(self, name: str) -> list[str]: ...
 
 
 class WorkspaceWorld:
@@ -20,7 +28,7 @@ class WorkspaceWorld:
         pages: Callable[[str], int],
         results: Results,
         mentioned: Sequence[str] = (),
-        skills: Callable[[], list[str]] = list,
+        skills: "Skills | None" = None,
     ) -> None:
         self._workspace = workspace
         self._tables = tables
@@ -67,8 +75,11 @@ class WorkspaceWorld:
     def pages(self, path: str) -> int:
         return self._results.pages(path) if path in self._results.handles() else self._pages(path)
 
-    def skills(self) -> list[str]:
-        return self._skills()
+    def skills(self, task: str = "") -> list[str]:
+        return self._skills.names(task) if self._skills is not None else []
+
+    def labels(self, skill: str) -> list[str]:
+        return self._skills.labels(skill) if self._skills is not None else []
 
     def handles(self) -> list[str]:
         return self._results.handles()

@@ -87,6 +87,8 @@ def _all_tools(settings: "Settings") -> tuple[list["BaseTool"], list["Plugin"]]:
     from tools import catalogue, control
     from tools.context import ToolContext
     from tools.plugins import load_plugins
+    from tools.tuning.run_tuning import RunTuning
+    from tools.tuning.skill_shelf import SkillShelf
     from tools.workspace import Workspace
 
     with shown_notes() as notes:
@@ -95,6 +97,8 @@ def _all_tools(settings: "Settings") -> tuple[list["BaseTool"], list["Plugin"]]:
             ModelReader(None, lambda: False),
             memory=notes.book.memory,
             notes=notes,
+            skills=SkillShelf(settings.home),
+            tuning=RunTuning(settings.home, settings.home / "runs" / "none", 0),
         )
         own = catalogue.built_in(context)
     taken = [tool.name for tool in own] + list(control.CONTROL)

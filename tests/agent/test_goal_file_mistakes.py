@@ -298,8 +298,8 @@ MISTAKES: dict[str, tuple[str | bytes, str]] = {
     ),
     "schema is a number": (GOAL + "output: {schema: 3}\n", "2:18: `schema` must be a JSON Schema"),
     "metric": (
-        SUCCESS + "  - metric: {skill: s, name: accuracy, at_least: 0.8}\n",
-        "3:13: `metric` checks are reserved for a later version",
+        SUCCESS + "  - metric: {skill: s, name: accuracy}\n",
+        "3:13: `metric` says nothing; add at_least or at_most",
     ),
     "python": (
         SUCCESS + "  - python: c.py:f\n",

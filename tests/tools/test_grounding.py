@@ -35,7 +35,9 @@ class Shelf:
         pages: dict[str, int] | None = None,
         new: Sequence[str] = (),
         handles: Sequence[str] = (),
+        skills: dict[str, str] | None = None,
     ) -> None:
+        self._skills = skills or {}
         self._files = list(files)
         self._columns = columns or {}
         self._values = values or {}
@@ -66,8 +68,11 @@ class Shelf:
     def pages(self, path: str) -> int:
         return self._pages.get(path, 1)
 
-    def skills(self) -> list[str]:
-        return []
+    def skills(self, task: str = "") -> list[str]:
+        return [name for name, kind in self._skills.items() if task in ("", kind)]
+
+    def labels(self, skill: str) -> list[str]:
+        return {"names": ["LOC", "PER"], "drugs": ["DOSE"], "mood": ["bad", "good"]}[skill]
 
     def handles(self) -> list[str]:
         return self._handles

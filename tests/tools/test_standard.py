@@ -25,6 +25,8 @@ from tools.base import EFFECTS, GROUND_KEY, facts_of
 from tools.catalogue import FAMILIES, built_in
 from tools.context import ToolContext
 from tools.toolbox import arguments_schema
+from tools.tuning.run_tuning import RunTuning
+from tools.tuning.skill_shelf import SkillShelf
 from tools.workspace import Workspace
 
 MAX_ARGUMENTS = 7
@@ -52,7 +54,12 @@ _FOLDER = tempfile.TemporaryDirectory()
 _OPEN = ExitStack()
 _NOTES = _OPEN.enter_context(shown_notes())
 _CONTEXT = ToolContext(
-    Workspace(Path(_FOLDER.name)), _Reader(), memory=_NOTES.book.memory, notes=_NOTES
+    Workspace(Path(_FOLDER.name)),
+    _Reader(),
+    memory=_NOTES.book.memory,
+    notes=_NOTES,
+    skills=SkillShelf(Path(_FOLDER.name)),
+    tuning=RunTuning(Path(_FOLDER.name), Path(_FOLDER.name), 0),
 )
 BUILT_IN: dict[str, BaseTool] = {
     tool.name: tool for get_tools in families().values() for tool in get_tools()
