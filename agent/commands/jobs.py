@@ -126,6 +126,7 @@ def resume(
     seconds = None if budget is None else seconds_of(budget)
     state = runner.resume(found, budget_seconds=seconds)
     if detach:
+        runner.let_go(found)
         if json:
             json_result(as_json(found, state))
         else:

@@ -107,6 +107,7 @@ def tune(
     runner = JobRunner(settings.home)
     job = runner.start(spec)
     if detach:
+        runner.let_go(job)
         if json:
             json_result(as_json(job, job.state()))
         else:

@@ -28,7 +28,7 @@ from tools.tuning.job_spec import JobSpec
 from tools.tuning.job_store import JobStore
 from tools.tuning.preflight import check_room
 
-CHILD = (sys.executable, "-P", "-m", "agent.job")
+CHILD: tuple[str, ...] = (sys.executable, "-P", "-m", "agent.job")
 MOST_HALVINGS = 3
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 4.0
@@ -159,6 +159,12 @@ class JobRunner:
             except ProcessLookupError:  # it leads no group: somebody started it by hand
                 os.kill(pid, signal.SIGKILL)
         self._ends_within(job, KILL_SECONDS)
+
+    def let_go(self, job: Job) -> None:
+        """Wait no more for the job's process, which goes on by itself."""
+        process = self._processes.pop(job.id, None)
+        if process is not None:
+            process.returncode = 0  # else Popen warns, when we end, that it still runs
 
     def _spawn(self, job: Job) -> None:
         with job.log_path.open("ab") as log:
