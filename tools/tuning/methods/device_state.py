@@ -52,8 +52,8 @@ def set_random_states(states: Mapping[str, Tensor]) -> None:
 
 
 @contextmanager
-def seeded(seed: int, *tensors: Tensor) -> Iterator[None]:
+def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
     """Random numbers from this seed, the caller's own left as they were."""
-    with torch.random.fork_rng(devices=cuda_devices(tensors)):
+    with torch.random.fork_rng(devices=cuda_devices([torch.empty(0, device=device)])):
         torch.manual_seed(seed)
         yield
