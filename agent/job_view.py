@@ -1,7 +1,8 @@
 """Shows a tuning job at work: a bar at a terminal, lines elsewhere; the same lines as its log."""
 
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, Self, TextIO
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
@@ -9,8 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from agent.console import Console
 from agent.safe_text import safe_text
 
-PLAIN_SHARES = 4
-"""Without a terminal a fit is told of each time so many parts of its steps are done."""
+PLAIN_SECONDS = 5.0
+"""Without a terminal the progress of a fit is told of this often at most."""
 _SHOWN = ("method", "candidate", "block", "stage", "step", "steps", "loss", "score", "note")
 _WORDS = ("phase", "why", "message", "note")
 """What speaks for itself."""
@@ -26,7 +27,7 @@ def line_of(event: Mapping[str, Any]) -> str:
         parts.append(f"step {event['step']}")
     if event.get("block") is not None:
         of = f"/{event['blocks']}" if event.get("blocks") else ""
-        parts.append(f"block {event['block']}{of}")
+        parts.append(f"block {_counted(event['block'])}{of}")
     parts += [
         f"{name} {_number(event[name])}" for name in ("loss", "score") if _is_set(event, name)
     ]
@@ -58,11 +59,14 @@ def subject_of(event: Mapping[str, Any]) -> str:
 class JobView:
     """Called with a job's events. Use it as a context: the bar ends with it."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(
+        self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._console = Console(file=stream or sys.stderr, markup=False, highlight=False)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
-        self._told: tuple[object, ...] = ()
+        self._clock = clock
+        self._told = float("-inf")
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         if event.get("type") != "progress" or event.get("note"):
@@ -70,13 +74,9 @@ class JobView:
                 self._say(line)
         elif self._console.is_terminal:
             self._draw(event)
-        else:
-            steps = event.get("steps") or 0
-            share = event.get("step", 0) * PLAIN_SHARES // steps if steps else 0
-            now = (subject_of(event), event.get("block"), share)
-            if now != self._told:
-                self._told = now
-                self._say(line_of(event))
+        elif self._clock() - self._told >= PLAIN_SECONDS:
+            self._told = self._clock()
+            self._say(line_of(event))
 
     def __enter__(self) -> Self:
         return self
@@ -114,6 +114,11 @@ class JobView:
 
 def _is_set(event: Mapping[str, Any], name: str) -> bool:
     return event.get(name) is not None
+
+
+def _counted(place: object) -> object:
+    """People count from 1."""
+    return place + 1 if isinstance(place, int) else place
 
 
 def _number(value: object) -> str:
