@@ -90,7 +90,7 @@ class RunTuning:
         spec: JobSpec,
         *,
         seconds: float = 0,
-        wait: float = WAIT_SECONDS,
+        wait: float | None = None,
         stopped: Callable[[], bool] = lambda: False,
     ) -> tuple[Job, JobState, dict[str, Any]]:
         """Start the job or go on with it, and wait for it for a while.
@@ -98,6 +98,7 @@ class RunTuning:
         Args:
             spec: its budget is replaced.
             seconds: the job's time; half of what is left where 0, never more than is left.
+            wait: so long at most; WAIT_SECONDS where left out.
 
         Returns:
             The job, where it stands, and the last thing that it told.
@@ -107,7 +108,7 @@ class RunTuning:
             DiskFull: there is no room for a job.
         """
         job = self._job(spec, seconds)
-        give_up = time.monotonic() + wait
+        give_up = time.monotonic() + (WAIT_SECONDS if wait is None else wait)
         after, told = read_events(job.events_path)[1], 0.0
         last: dict[str, Any] = {}
         while True:
@@ -117,7 +118,10 @@ class RunTuning:
             if last and time.monotonic() - told >= TELL_SECONDS:
                 self._told.put({"job": job.id, **_figures(last)})
                 told = time.monotonic()
-            if state.status in ENDED or time.monotonic() >= give_up or stopped():
+            if state.status in ENDED:
+                # Its process may still be on its way out; `follow` sees it off.
+                return job, self.runner.follow(job, lambda _: None, after=after), last or _last(job)
+            if time.monotonic() >= give_up or stopped():
                 return job, state, last or _last(job)
             time.sleep(_POLL_SECONDS)
 
