@@ -12,7 +12,7 @@ from torch import Tensor
 from models.errors import ModelUnavailable
 from tools.tuning.errors import SkillError
 from tools.tuning.examples import TextExample, TextInput
-from tools.tuning.methods.base import Bench, Cost
+from tools.tuning.methods.base import Bench, Cost, Progress
 from tools.tuning.methods.label_tuning import COMMON, LabelTuning, Weights
 from tools.tuning.methods.language_model import Opened, open_model, weights_of
 from tools.tuning.methods.soft_rows import read_rows
@@ -63,9 +63,13 @@ class Full(LabelTuning):
 
     def open(self, bench: Bench) -> Opened:
         """The base, or the model of the skill to begin from."""
-        if bench.start is not None and (bench.start / MODEL).is_dir():
+        if bench.start is None:
+            return open_model(bench)
+        try:
             return _opened(bench, bench.start / MODEL)
-        return open_model(bench)
+        except ModelUnavailable as error:
+            bench.on_progress(Progress("encode", note=f"begins anew: {error}"))
+            return open_model(bench)
 
     def reopen(self, bench: Bench, base: Mapping[str, Any], folder: Path) -> Opened:
         """The tuned model itself; the base is not needed."""

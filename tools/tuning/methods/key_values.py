@@ -53,6 +53,16 @@ class KeyValues:
         """These rows, in this order."""
         return self._each(lambda part: part.index_select(0, rows))
 
+    def shifted(self, by: torch.Tensor) -> Self:
+        """Each row's tokens so many places later; what falls off the end comes to its beginning.
+
+        Moves padding from the end of rows to their beginning, so that what is read on from them
+        keeps its distances to every token; layers with a sliding window count these.
+        """
+        places = torch.arange(self.tokens, device=by.device)
+        index = ((places - by[:, None]) % self.tokens)[:, None, :, None]
+        return self._each(lambda part: part.take_along_dim(index, 2))
+
     def row(self, row: int, start: int, end: int) -> Self:
         """Some tokens of one row, copied, so that the rest can be forgotten."""
         return self._each(lambda part: part[row : row + 1, :, start:end].clone())
@@ -99,24 +109,30 @@ def read(model: Any, ids: Sequence[int]) -> KeyValues:
     return of_cache(cache)
 
 
-def left_aligned(parts: Sequence[KeyValues]) -> tuple[KeyValues, torch.Tensor]:
-    """Rows of different lengths as one, zeros before the shorter ones, and the mask [rows, tokens].
+def stacked(parts: Sequence[KeyValues]) -> tuple[KeyValues, torch.Tensor]:
+    """Rows of different lengths as one, zeros behind the shorter ones, and the length of each."""
+    lengths = [part.tokens for part in parts]
 
-    Padding stands before the text, so that what follows keeps its distances to it.
-    """
-    longest = max(part.tokens for part in parts)
-    first = parts[0].layers[0][0]
-    mask = torch.zeros((len(parts), longest), dtype=torch.long, device=first.device)
-    for row, part in enumerate(parts):
-        mask[row, longest - part.tokens :] = 1
-    layers = []
-    for number in range(len(parts[0].layers)):
-        pair = []
-        for which in (0, 1):
-            shape = parts[0].layers[number][which].shape
-            whole = first.new_zeros((len(parts), shape[1], longest, shape[3]))
-            for row, part in enumerate(parts):
-                whole[row, :, longest - part.tokens :] = part.layers[number][which][0]
-            pair.append(whole)
-        layers.append((pair[0], pair[1]))
-    return KeyValues(tuple(layers)), mask
+    def together(layer: int, which: int) -> torch.Tensor:
+        tensors = [part.layers[layer][which] for part in parts]
+        shape = tensors[0].shape
+        whole = tensors[0].new_zeros((len(parts), shape[1], max(lengths), shape[3]))
+        for row, tensor in enumerate(tensors):
+            whole[row, :, : lengths[row]] = tensor[0]
+        return whole
+
+    layers = range(len(parts[0].layers))
+    whole = KeyValues(tuple((together(layer, 0), together(layer, 1)) for layer in layers))
+    return whole, torch.tensor(lengths, device=whole.layers[0][0].device)
+
+
+def joined(parts: Sequence[KeyValues]) -> KeyValues:
+    """Kept parts one after the other; all have as many rows."""
+    if len(parts) == 1:
+        return parts[0]
+    return KeyValues(
+        tuple(
+            (torch.cat([k for k, _ in layer], 2), torch.cat([v for _, v in layer], 2))
+            for layer in zip(*(part.layers for part in parts), strict=True)
+        )
+    )

@@ -105,8 +105,8 @@ class KVPrefix(LabelTuning):
         if isinstance(rows, FrontRows):
             return read_rows(reader, rows.batch(places, reader.device), past=prefix)
         assert isinstance(rows, KeptRows)
-        texts, mask = rows.cache.take(places)
-        return read_after(reader, [prefix], texts, mask, rows.lead)
+        texts, lengths = rows.cache.take(places)
+        return read_after(reader, [prefix], texts, lengths, rows.lead)
 
     def prefix(self) -> KeyValues:
         """As it is now, in the model's own number type."""

@@ -92,24 +92,25 @@ class LabelScorer:
 
     def _read_on(self, firsts: Tensor, kept: KeyValues, mask: Tensor) -> Tensor:
         """The mean log-probability of each word's tokens, given those of the first ones."""
-        head = kept.tokens - mask.shape[1]
-        seen = torch.cat([mask.new_ones((len(mask), head)), mask], 1)
+        device = mask.device
+        padding = mask.shape[1] - mask.sum(1)
+        kept = kept.shifted(padding)
         sums = firsts.clone()
         for pairs in self._chunks(self._longer, len(mask), kept.tokens):
-            rows = torch.tensor([row for row, _ in pairs], device=mask.device)
+            rows = torch.tensor([row for row, _ in pairs], device=device)
             words = [self._words[word] for _, word in pairs]
-            batch = padded([word[:-1] for word in words], device=mask.device)
-            lengths = seen[rows].sum(1, keepdim=True)
+            batch = padded([word[:-1] for word in words], device=device)
+            before = torch.arange(kept.tokens, device=device) >= padding[rows, None]
             states = self._reader.hidden_all(
                 input_ids=batch.ids,
                 past_key_values=kept.select(rows).cache(),
-                attention_mask=torch.cat([seen[rows], batch.mask], 1),
-                position_ids=lengths + batch.positions,
+                attention_mask=torch.cat([before.long(), batch.mask], 1),
+                position_ids=(kept.tokens - padding[rows])[:, None] + batch.positions,
             )
             said = self._reader.scores(states).log_softmax(-1)
             for i, (row, word) in enumerate(pairs):
-                rest = torch.tensor(words[i][1:], device=mask.device)
-                steps = torch.arange(len(rest), device=mask.device)
+                rest = torch.tensor(words[i][1:], device=device)
+                steps = torch.arange(len(rest), device=device)
                 sums[row, word] += said[i, steps, rest].sum()
         lengths = sums.new_tensor([len(word) for word in self._words])
         return sums / lengths

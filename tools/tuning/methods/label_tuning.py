@@ -175,9 +175,9 @@ class LabelTuning(LanguageModelMethod):
         bench.on_progress(Progress("encode", loss=fit.first.loss, score=fit.first.score, note=note))
         data = [(example.input, example.labels) for example in examples]
         self.trained = self._twice(fit, first, data, bench)
-        if fit.held and self._measure(fit.held).loss > fit.first.loss:
+        if not self._measure(fit.held or fit.watched).loss <= fit.first.loss:  # NaN is not better
             self._set(first)
-            note = "held-out rows like the first state better, so that is kept"
+            note = "the first state is the better one, so that is kept"
             bench.on_progress(Progress("tune", score=fit.first.score, note=note))
         self.mode(training=False)
 
@@ -224,6 +224,10 @@ class LabelTuning(LanguageModelMethod):
         Raises:
             SkillError: it is missing, broken or of another shape.
         """
+
+    def measure(self, examples: Sequence[TextExample]) -> Dev:
+        """Mean loss of a text, and the share of right answers."""
+        return self._measure(self._judged(examples))
 
     # The fit
 

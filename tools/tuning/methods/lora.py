@@ -13,6 +13,7 @@ from typing import Any, ClassVar, cast
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+from transformers.pytorch_utils import Conv1D
 
 from models.adapters import CARD, WEIGHTS, TorchAdapters
 from models.errors import ModelUnavailable
@@ -85,11 +86,15 @@ class Lora(LabelTuning):
             base_model_name_or_path=self.opened.trainable.name,
             r=int(self.settings["r"]),
             lora_alpha=int(self.settings["alpha"]),
-            lora_dropout=float(self.settings["dropout"]),
+            # PEFT has no dropout before weights that are one block for all experts.
+            lora_dropout=0.0 if _has_expert_blocks(model) else float(self.settings["dropout"]),
             # Every linear layer but the head: attention alone is worse at as many weights.
             target_modules=_linear_layers(model),
+            fan_in_fan_out=_is_transposed(model),
         )
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            # PEFT adds patterns for blocks of experts by itself, and warns of those in vain.
+            warnings.filterwarnings("ignore", ".*pattern keys did not match", RuntimeWarning)
             torch.manual_seed(bench.seed)
             inject_adapter_in_model(self._config, model, ADAPTER)
         for weight in self.weights().values():
@@ -195,8 +200,6 @@ class Lora(LabelTuning):
 
 def _linear_layers(model: Any) -> list[str]:
     """The last names of all layers that LoRA can be put on, but the head and the embeddings."""
-    from transformers.pytorch_utils import Conv1D
-
     head = model.get_output_embeddings()
     kinds = (torch.nn.Linear, Conv1D)  # those of bitsandbytes are sub-classes of Linear
     names = {
@@ -205,3 +208,12 @@ def _linear_layers(model: Any) -> list[str]:
         if isinstance(module, kinds) and module is not head
     }
     return sorted(names)
+
+
+def _is_transposed(model: Any) -> bool:
+    """Its layers keep their weights the other way round, as GPT-2's do."""
+    return any(isinstance(module, Conv1D) for module in model.modules())
+
+
+def _has_expert_blocks(model: Any) -> bool:
+    return any(w.ndim == 3 and "experts" in name for name, w in model.named_parameters())

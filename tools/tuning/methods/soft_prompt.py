@@ -102,8 +102,8 @@ class SoftPrompt(LabelTuning):
             return read_rows(reader, rows.batch(places, reader.device), prompt=self._prompt)
         assert isinstance(rows, KeptRows)
         assert self._before is not None
-        texts, mask = rows.cache.take(places)
-        return read_after(reader, [self._before], texts, mask, rows.lead, prompt=self._prompt)
+        texts, lengths = rows.cache.take(places)
+        return read_after(reader, [self._before], texts, lengths, rows.lead, prompt=self._prompt)
 
     def save_tuned(self, folder: Path) -> None:
         facts = self.opened.trainable

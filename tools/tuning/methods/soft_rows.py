@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tools.tuning.methods.key_values import KeyValues
+from tools.tuning.methods.key_values import KeyValues, joined
 from tools.tuning.methods.padding import Padded
 from tools.tuning.methods.reader import Reader
 
@@ -57,7 +57,7 @@ def read_after(
     reader: Reader,
     before: Sequence[KeyValues],
     texts: KeyValues,
-    mask: Tensor,
+    lengths: Tensor,
     lead: Sequence[int],
     *,
     prompt: Tensor | None = None,
@@ -66,40 +66,26 @@ def read_after(
 
     Args:
         before: what stands before every text, in order; one row each.
-        texts: kept keys and values of the texts, padding before the shorter ones.
-        mask: [rows, tokens] of the texts.
+        texts: kept keys and values of the texts, padding behind the shorter ones.
+        lengths: [rows]: tokens of each text.
         lead: ids between the text (or the prompt) and the label; at least one.
         prompt: [tokens, width]: vectors between text and lead.
     """
-    rows = len(mask)
-    parts = [*(part.expand(rows) for part in before), texts]
-    ids = torch.tensor([list(lead)], device=mask.device).expand(rows, -1)
-    vectors = reader.embed(ids)
+    rows, device = len(lengths), lengths.device
+    vectors = reader.embed(torch.tensor([list(lead)], device=device).expand(rows, -1))
     if prompt is not None:
         vectors = torch.cat([prompt.to(vectors.dtype).expand(rows, -1, -1), vectors], 1)
-    fixed = sum(part.tokens for part in before)
     new = vectors.shape[1]
-    steps = torch.arange(new, device=mask.device)
+    whole = joined([*(part.expand(rows) for part in before), texts])
+    padding = texts.tokens - lengths
+    seen = whole.tokens - padding
+    places = torch.arange(whole.tokens + new, device=device)
     return reader.hidden(
-        torch.full((rows,), new - 1, device=mask.device),
+        torch.full((rows,), new - 1, device=device),
         inputs_embeds=vectors,
-        past_key_values=joined(parts).cache(),
-        attention_mask=torch.cat(
-            [mask.new_ones((rows, fixed)), mask, mask.new_ones((rows, new))], 1
-        ),
-        position_ids=fixed + mask.sum(1, keepdim=True) + steps,
-    )
-
-
-def joined(parts: Sequence[KeyValues]) -> KeyValues:
-    """Kept parts one after the other; all have as many rows."""
-    if len(parts) == 1:
-        return parts[0]
-    return KeyValues(
-        tuple(
-            (torch.cat([k for k, _ in layer], 2), torch.cat([v for _, v in layer], 2))
-            for layer in zip(*(part.layers for part in parts), strict=True)
-        )
+        past_key_values=whole.shifted(padding).cache(),
+        attention_mask=(places >= padding[:, None]).long(),
+        position_ids=seen[:, None] + torch.arange(new, device=device),
     )
 
 

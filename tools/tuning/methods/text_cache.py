@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tools.tuning.methods.key_values import KeyValues, empty, left_aligned, of_cache
+from tools.tuning.methods.key_values import KeyValues, empty, of_cache, stacked
 from tools.tuning.methods.padding import padded
 from tools.tuning.methods.reader import Reader
 
@@ -39,14 +39,14 @@ class TextCache:
         self._room = kept_bytes
 
     def take(self, places: Sequence[int]) -> tuple[KeyValues, Tensor]:
-        """Those texts without their beginning, padding before the shorter ones, and the mask."""
+        """Those texts without their beginning, as one, and the length of each."""
         missing = [place for place in dict.fromkeys(places) if place not in self._kept]
         fresh = dict(zip(missing, self._read(missing), strict=True)) if missing else {}
         for place, part in fresh.items():
             if part.bytes <= self._room:
                 self._room -= part.bytes
                 self._kept[place] = part
-        return left_aligned([self._kept.get(place) or fresh[place] for place in places])
+        return stacked([self._kept.get(place) or fresh[place] for place in places])
 
     def _read(self, places: Sequence[int]) -> list[KeyValues]:
         texts = [self._texts[place] for place in places]
