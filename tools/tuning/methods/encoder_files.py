@@ -91,7 +91,7 @@ def load_tuned_encoder(folder: Path, bench: Bench) -> Trainable:
     try:
         base = load_encoder(str(folder.resolve()), bench.home, bench.device)
     except ModelUnavailable as error:
-        raise SkillError(f"the skill's encoder is broken: {error}") from error
+        raise SkillError(f"{folder} holds no sound encoder: {error}") from error
     lower_case = about.get("lower_case") is True
     window = min(base.window, int(about.get("window") or base.window))
     sentence = SentenceFolder(folder, {}, pooling=pooling, lower_case=lower_case)

@@ -4,6 +4,7 @@ The skill is some megabytes: `adapter_model.safetensors` and `adapter_config.jso
 them, and `head.safetensors`. It needs the encoder that it was tuned for.
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -49,7 +50,9 @@ class EncoderLora(Encoder):
             target_modules="all-linear",
             exclude_modules=r".*pooler.*",
         )
-        return get_peft_model(encoder, config)
+        with warnings.catch_warnings():  # peft asks transformers for an attribute's old name
+            warnings.simplefilter("ignore", FutureWarning)
+            return get_peft_model(encoder, config)
 
     def save_weights(self, folder: Path) -> None:
         from peft import get_peft_model_state_dict
@@ -59,7 +62,7 @@ class EncoderLora(Encoder):
         config.base_model_name_or_path = self._base.name  # not a folder of this machine
         config.inference_mode = True
         config.save_pretrained(str(folder))
-        write_tensors(folder / ADAPTER, get_peft_model_state_dict(wrapped))
+        write_tensors(folder / ADAPTER, get_peft_model_state_dict(wrapped, save_embedding_layers=False))
         write_tensors(folder / HEAD_FILE, self.labeller.network.top())
 
     def load_weights(self, folder: Path, bench: Bench, base: Mapping[str, Any]) -> None:
@@ -68,7 +71,7 @@ class EncoderLora(Encoder):
         self._rebuild(folder, open_known_encoder(bench, base), base)
         wrapped = self.labeller.network.encoder
         tensors = read_tensors(folder / ADAPTER)
-        if set(tensors) != set(get_peft_model_state_dict(wrapped)):
+        if set(tensors) != set(get_peft_model_state_dict(wrapped, save_embedding_layers=False)):
             raise SkillError(f"{folder / ADAPTER} does not fit the encoder that it names")
         try:
             set_peft_model_state_dict(wrapped, tensors)
