@@ -1,9 +1,15 @@
-"""Leaves out of LangChain's suites what a text model in this process has no use for.
+"""A server for the tests of remote models, and LangChain's suites without what we do not promise.
 
-Skipping them would look like a gap; a test that stays must pass.
+What a text model in this process has no use for is left out: skipping it would look like a gap, and
+a test that stays must pass.
 """
 
+from collections.abc import Iterator
+
 import pytest
+from tenacity import wait_none
+
+from tests.models.openai_server import Behaviour, Served, serving
 
 NOT_PROMISED = {
     "test_image_inputs": "text only",
@@ -20,6 +26,24 @@ NOT_PROMISED = {
     "test_serdes": "loaded weights do not serialise",
     "test_init_time": "a benchmark",
 }
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy server is asked again at once."""
+    monkeypatch.setattr("models.endpoint.RETRY_WAIT", wait_none())
+
+
+@pytest.fixture
+def behaviour() -> Behaviour:
+    """What `server` does; a test changes it at any time."""
+    return Behaviour()
+
+
+@pytest.fixture
+def server(behaviour: Behaviour) -> Iterator[Served]:
+    with serving(behaviour) as served:
+        yield served
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
