@@ -113,6 +113,10 @@ class FewShot(LanguageModelMethod):
             multi_label=self.task.multi_label,
         )
 
+    def prompt(self, text: TextInput) -> list[int]:
+        """The ids that the model reads for this text, after the instruction."""
+        return self._prompt(text, self._chosen([text])[0])
+
     def base_facts(self) -> dict[str, Any]:
         assert self._embedder is not None
         return {**self.opened.facts(), "encoder": self._embedder.fingerprint.as_dict()}

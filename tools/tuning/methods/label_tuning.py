@@ -138,6 +138,11 @@ class LabelTuning(LanguageModelMethod):
             self._design = design(self.task, self.settings["template"])
         return self._design
 
+    @property
+    def label_tokens(self) -> Tensor:
+        """The token of each label, in the task's order; of `none` after them if multi-label."""
+        return self._tokens
+
     def cost(self, rows: int, tokens: int, bench: Bench) -> Cost:
         steps, batch = self._steps(rows), int(self.settings["batch"])
         per_row = self.tokens_per_row(tokens)
