@@ -24,6 +24,10 @@ METHODS: dict[str, str] = {
 """Name to file and class in `tools/tuning/methods/`."""
 CONTROLS = ("majority", "nearest")
 """What every other method must beat, or nothing is registered."""
+ELASTIC = frozenset(
+    ("contrastive", "encoder", "encoder_lora", "soft_prompt", "kv_prefix", "lora", "full")
+)
+"""Trained by steps: where the time is short they make fewer of them."""
 
 
 def method_class(name: str) -> type[Method]:

@@ -131,9 +131,11 @@ class Race:
         started = time.monotonic()
         method = candidate.method(task, candidate.settings)
         method.fit(block.train, block.dev, bench)
+        fitted = time.monotonic()
         held = [self.plan.pool[place] for place in block.held]
         said = predict_all(method, inputs_of(held), bench)
-        return Trial.of(candidate.key, block.number, said, time.monotonic() - started)
+        now = time.monotonic()
+        return Trial.of(candidate.key, block.number, said, now - started, now - fitted)
 
     def progress(self, candidate: Candidate, block: int) -> Callable[[Any], None]:
         """Passes a fit's progress on, with what is being fitted."""
@@ -159,6 +161,11 @@ class Race:
     def blocks_of(self, candidate: Candidate) -> int:
         """How many blocks it has run."""
         return len(self._trials.get(candidate.key, {}))
+
+    @property
+    def deadline(self) -> float:
+        """When the whole job must have come to an end."""
+        return self._bench.deadline
 
     def score(self, candidate: Candidate) -> float:
         """Its main metric over all blocks that it has run; -1 where it has run none."""

@@ -19,14 +19,21 @@ class Trial:
     """For each row its labels, or the tags of its tokens."""
     tags: bool
     seconds: float
+    """Of fit and prediction."""
+    predict_seconds: float = 0.0
 
     @classmethod
     def of(
-        cls, candidate: str, block: int, predicted: Sequence[Prediction], seconds: float
+        cls,
+        candidate: str,
+        block: int,
+        predicted: Sequence[Prediction],
+        seconds: float,
+        predict_seconds: float,
     ) -> "Trial":
         said = tuple(p.tags if isinstance(p, TagPrediction) else p.labels for p in predicted)
         tags = any(isinstance(p, TagPrediction) for p in predicted)
-        return cls(candidate, block, said, tags, seconds)
+        return cls(candidate, block, said, tags, seconds, predict_seconds)
 
     def predictions(self) -> list[Prediction]:
         """What was said, without how sure it was."""

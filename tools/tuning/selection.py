@@ -4,9 +4,9 @@
     choice = choose(task, entrants, race, Costs(task, plan, rows, bench), deadline=bench.deadline)
     choice.winner, choice.standings, choice.skipped
 
-In this order: the controls; every method with its likeliest settings, by rung; the rest of the
-grids, best method first. A candidate stops as soon as a paired test says that it loses. Of the
-methods within one standard error of the best, the cheapest wins; one that does not score above
+In this order: the controls; every method with its likeliest settings, the quickest first; the rest
+of the grids, best method first. A candidate stops as soon as a paired test says that it loses. Of
+the methods within one standard error of the best, the cheapest wins; one that does not score above
 the controls never does.
 """
 
@@ -26,14 +26,12 @@ from tools.tuning.task import Task
 LOSES_AT = 0.1
 """Probability that a candidate is as good as the leader after all, below which it stops. Larger
 values end races sooner and lose good methods more often; CAPO races at 0.2."""
-EXTRA_SHARE = 0.05
+EXTRA_SHARE = 0.1
 """Of the time that is left: blocks beyond the fewest are run while they take no more than this."""
 LOST = "lost"
 """How the verdict on a candidate begins that a paired test ended."""
 CONTROL = "a control"
 """The verdict on a control."""
-MOST_SHARE = 0.5
-"""Of the time that is left: what one candidate may take where its cost was not foreseen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +137,14 @@ class _Choosing:
     def run(self, entrants: Sequence[Candidate]) -> Choice:
         first = sorted(
             (each for each in entrants if each.level == 0),
-            key=lambda each: (each.method.name not in CONTROLS, each.method.rung),
+            key=lambda each: (
+                each.method.name not in CONTROLS,
+                self.costs.of_block(each),
+                each.method.rung,
+            ),
         )
-        for candidate in first:
-            self._take(candidate)
+        for place, candidate in enumerate(first):
+            self._take(candidate, first[place + 1 :])
         # Whose first settings did well is worth a second look first.
         scores = {each.method.name: self._score(each) for each in self.measured}
         others = sorted(
@@ -150,7 +152,7 @@ class _Choosing:
             key=lambda each: (each.level, -scores[each.method.name]),
         )
         for candidate in others:
-            self._take(candidate)
+            self._take(candidate, ())
         if not self.measured:
             raise BudgetSpent("the time was over before anything was measured; give more --budget")
         return self._decide()
@@ -158,7 +160,7 @@ class _Choosing:
     def _score(self, candidate: Candidate) -> float:
         return self.race.score(candidate)
 
-    def _take(self, candidate: Candidate) -> None:
+    def _take(self, candidate: Candidate, others: Sequence[Candidate]) -> None:
         """Measure a candidate, or note why not."""
         why = self.race.log.skipped(candidate.key)
         if why is not None:
@@ -167,7 +169,7 @@ class _Choosing:
             why = self._why_not(candidate)
         if why is None:
             try:
-                why = self._measure(candidate)
+                why = self._measure(candidate, others)
             except (MethodUnsuitable, Diverged, ModelError, BudgetSpent) as error:
                 if candidate.method.name == self.named and candidate.level == 0:
                     raise
@@ -196,10 +198,6 @@ class _Choosing:
             return None
         if candidate.method.rung > leader.method.rung and self._cannot_be_beaten(leader):
             return f"{leader.label} is so near to perfect that no dearer method can be chosen"
-        need = self.costs.to_choose(candidate, plan.fewest)
-        left = self.costs.seconds_left
-        if need > left - self.costs.reserve(leader):
-            return f"needs about {need:.0f} s, {max(left, 0):.0f} s of the budget are left"
         return None
 
     def _first_settings_did(self, candidate: Candidate) -> bool:
@@ -216,17 +214,27 @@ class _Choosing:
         error = (standing.high - standing.low) / (2 * 1.96)
         return 1 - standing.score <= error and standing.score > 0.9
 
-    def _measure(self, candidate: Candidate) -> str | None:
-        """Run its blocks; says why where it lost on the way."""
+    def _measure(self, candidate: Candidate, others: Sequence[Candidate]) -> str | None:
+        """Run its blocks; says why where it lost on the way or does not fit the time."""
         plan, costs = self.race.plan, self.costs
         leader = self._leader()
-        deadline = costs.deadline_of(candidate, plan.fewest, leader, MOST_SHARE)
+        is_free = leader is None or candidate.method.name in (*CONTROLS, self.named)
+        waiting = [] if candidate.level else [e for e in others if e.method.name not in CONTROLS]
+        given = costs.allotted(candidate, plan.fewest, waiting, leader)
+        if not given and not is_free:
+            return self._too_dear(candidate)
         extra = EXTRA_SHARE * costs.seconds_left
-        for block in plan.blocks:
-            if block.number >= plan.fewest and costs.spent(candidate) > extra:
+        for done, block in enumerate(plan.blocks):
+            more = len(plan.blocks) - done if done >= plan.round else plan.round - done
+            if done >= plan.fewest and more * costs.of_block(candidate) > extra:
                 break
+            deadline = costs.deadline(candidate, given, plan.fewest, done, leader)
+            if is_free or done >= plan.fewest:
+                deadline = self.race.deadline
             trial = self.race.run(candidate, block, self.task, deadline=deadline)
-            costs.measured(candidate, trial.seconds)
+            costs.measured(candidate, trial)
+            if not is_free and costs.to_register(candidate) > self._time_to_end(candidate):
+                return self._too_dear(candidate)
             if leader is not None and block.number >= 1 and self._loses(candidate, leader):
                 gain, _, chance = self.race.compare(leader, candidate)
                 return (
@@ -234,6 +242,16 @@ class _Choosing:
                     f"{gain:.3f} behind, p {chance:.3f}"
                 )
         return None
+
+    def _time_to_end(self, candidate: Candidate) -> float:
+        """Seconds that its last fit may take where it makes as few steps as it can."""
+        return self.costs.seconds_left / self.costs.squeeze(candidate)
+
+    def _too_dear(self, candidate: Candidate) -> str:
+        need = self.race.plan.fewest * self.costs.of_block(candidate)
+        need += self.costs.to_register(candidate)
+        left = max(self.costs.seconds_left, 0)
+        return f"needs about {need:.0f} s, {left:.0f} s of the budget are left"
 
     def _loses(self, candidate: Candidate, leader: Candidate) -> bool:
         if candidate.method.name in CONTROLS or leader.method.rung > candidate.method.rung:

@@ -1,7 +1,8 @@
 """What a candidate will take, and how much of the job's time it may have.
 
 Estimates are the methods' own (`Method.cost`), corrected by what was measured on this machine: by
-the candidate's own trials, else by those of methods on the same kind of base model.
+the candidate's own trials, else by those of methods on the same kind of base model. A method that
+makes fewer steps where the time is short is tried with as little as `SQUEEZE` of what it wants.
 """
 
 import time
@@ -9,36 +10,63 @@ from collections.abc import Sequence
 from statistics import mean, median
 
 from tools.tuning.examples import Example, TagExample, TextInput
+from tools.tuning.method_catalogue import ELASTIC
 from tools.tuning.methods.base import Bench
 from tools.tuning.race import Candidate
+from tools.tuning.race_log import Trial
 from tools.tuning.task import Task
 
 CHARACTERS_A_TOKEN = 4.0
 """Of English text under the usual subword vocabularies."""
 TOKENS_A_WORD = 1.3
+SQUEEZE = 0.2
+"""Of the steps that it wants, a trained method is already told from others."""
 REFIT_SLACK = 1.2
-"""The last fit gets so much more time than is foreseen, the measuring afterwards included."""
+"""The last fit gets so much more time than is foreseen."""
+REFIT_MOST = 0.5
+"""Of the time that is left, kept for the last fit at most."""
+SPARE = 0.05
+"""Of the whole time, kept for what nobody foresees."""
+BLOCK_SLACK = 1.5
+"""Blocks may take so much more than is foreseen."""
+FLOOR_SECONDS = 3.0
+FLOOR_SHARE = 0.01
+"""Of the whole time; a block may always take as much, or FLOOR_SECONDS: a model must be loaded."""
+TELLING_SECONDS = 1.0
+"""A fit that was foreseen to be shorter says how much is always there, not how fast it goes."""
 
 
 class Costs:
     """The clock and the price list of one choice."""
 
     def __init__(
-        self, task: Task, *, block_rows: int, all_rows: int, tokens: float, bench: Bench
+        self,
+        task: Task,
+        *,
+        block_rows: int,
+        held_rows: int,
+        all_rows: int,
+        test_rows: int,
+        tokens: float,
+        bench: Bench,
     ) -> None:
         """Args:
         block_rows: training rows of a block.
+        held_rows: rows that a block is scored on.
         all_rows: rows that the winner is fitted on.
+        test_rows: sealed rows that it is measured on in the end.
         tokens: mean tokens of a row.
         """
         self._task = task
         self._block_rows = max(block_rows, 1)
+        self._held_rows = max(held_rows, 1)
         self._all_rows = max(all_rows, 1)
+        self._test_rows = test_rows
         self._tokens = max(round(tokens), 1)
         self._bench = bench
-        self._spent: dict[str, list[float]] = {}
-        self._foreseen: dict[str, float] = {}
-        self._base: dict[str, str] = {}
+        self._whole = max(self.seconds_left, 0.0)
+        self._spent: dict[str, list[Trial]] = {}
+        self._foreseen: dict[str, tuple[str, float]] = {}
 
     @property
     def seconds_left(self) -> float:
@@ -47,52 +75,101 @@ class Costs:
     def of_block(self, candidate: Candidate) -> float:
         """Seconds of one block."""
         if spent := self._spent.get(candidate.key):
-            return min(spent)  # the first one also loads the model
-        return self._estimate(candidate, self._block_rows) * self._correction(candidate)
+            return min(trial.seconds for trial in spent)  # the first one also loads the model
+        return self._foresee(candidate)
 
-    def of_refit(self, candidate: Candidate) -> float:
-        """Seconds of the fit on all rows; no method's fit grows faster than its rows."""
-        return self.of_block(candidate) * self._all_rows / self._block_rows * REFIT_SLACK
-
-    def to_choose(self, candidate: Candidate, blocks: int) -> float:
-        """Seconds until it could be registered."""
-        return blocks * self.of_block(candidate) + self.of_refit(candidate)
+    def to_register(self, candidate: Candidate) -> float:
+        """Seconds of the last fit, on all rows, and of measuring on the sealed ones."""
+        growth = self._all_rows / self._block_rows * REFIT_SLACK
+        spent = self._spent.get(candidate.key)
+        if not spent:
+            return self._foresee(candidate) * growth
+        best = min(spent, key=lambda trial: trial.seconds)
+        fit = max(best.seconds - best.predict_seconds, 0.0)
+        measure = best.predict_seconds / self._held_rows * self._test_rows
+        return fit * growth + measure * REFIT_SLACK
 
     def reserve(self, leader: Candidate | None) -> float:
         """Seconds that must be left to register what leads now."""
-        return 0.0 if leader is None else self.of_refit(leader)
+        if leader is None:
+            return 0.0
+        wanted = self.to_register(leader)
+        kept = min(wanted, REFIT_MOST * max(self.seconds_left, 0.0))
+        return kept + SPARE * self._whole
 
-    def deadline_of(
-        self, candidate: Candidate, blocks: int, leader: Candidate | None, most: float
+    def allotted(
+        self,
+        candidate: Candidate,
+        blocks: int,
+        others: Sequence[Candidate],
+        leader: Candidate | None,
     ) -> float:
-        """When the candidate must have run its blocks: what it needs, or a share of what is left,
-        but never the time that the leader needs at the end."""
-        left = self.seconds_left
-        wanted = max(3 * blocks * self.of_block(candidate), most * left)
-        return time.monotonic() + min(wanted, left - min(self.reserve(leader), left / 2))
+        """Seconds for the candidate's blocks; 0 where they and its last fit do not fit.
 
-    def measured(self, candidate: Candidate, seconds: float) -> None:
-        """A block took so long."""
-        self._spent.setdefault(candidate.key, []).append(seconds)
-        self._base[candidate.key] = candidate.method.base
-        self._foreseen[candidate.key] = self._estimate(candidate, self._block_rows)
+        Args:
+            others: candidates that are still to come; those that fit share the time.
+        """
+        wanted = blocks * self.of_block(candidate)
+        least = wanted * self.squeeze(candidate)
+        end = self.to_register(candidate) * self.squeeze(candidate)
+        kept = max(self.reserve(leader), min(end, REFIT_MOST * self.seconds_left))
+        free = self.seconds_left - kept - SPARE * self._whole
+        needs = sorted(blocks * self.of_block(e) * self.squeeze(e) for e in others)
+        sharing = 1 + sum(need <= free / (place + 2) for place, need in enumerate(needs))
+        given = min(wanted, max(free / sharing, least))
+        return given if 0 < given <= free and given >= least else 0.0
+
+    def deadline(
+        self,
+        candidate: Candidate,
+        given: float,
+        blocks: int,
+        done: int,
+        leader: Candidate | None,
+    ) -> float:
+        """When a block must have come to an end; never in the time that the leader needs.
+
+        Args:
+            given: what `allotted` gave for all blocks.
+            done: blocks that were run before.
+        """
+        left = BLOCK_SLACK * given - self.spent(candidate)
+        if candidate.method.name in ELASTIC:
+            left /= max(blocks - done, 1)
+        floor = max(FLOOR_SECONDS, FLOOR_SHARE * self._whole)
+        return time.monotonic() + min(max(left, floor), self.seconds_left - self.reserve(leader))
+
+    def measured(self, candidate: Candidate, trial: Trial) -> None:
+        """A block came to its end."""
+        self._spent.setdefault(candidate.key, []).append(trial)
+        self._foreseen[candidate.key] = candidate.method.base, self._estimate(candidate)
 
     def spent(self, candidate: Candidate) -> float:
         """Seconds of all its blocks so far."""
-        return sum(self._spent.get(candidate.key, ()))
+        return sum(trial.seconds for trial in self._spent.get(candidate.key, ()))
 
-    def _estimate(self, candidate: Candidate, rows: int) -> float:
+    def squeeze(self, candidate: Candidate) -> float:
+        """The share of the time that it wants, with which it can still be tried."""
+        return SQUEEZE if candidate.method.name in ELASTIC else 1.0
+
+    def _estimate(self, candidate: Candidate) -> float:
         method = candidate.method(self._task, candidate.settings)
-        return max(method.cost(rows, self._tokens, self._bench).seconds, 0.0)
+        return max(method.cost(self._block_rows, self._tokens, self._bench).seconds, 0.0)
 
-    def _correction(self, candidate: Candidate) -> float:
-        """How much slower than foreseen methods on such a base were."""
-        ratios = [
-            min(spent) / self._foreseen[key]
-            for key, spent in self._spent.items()
-            if self._base[key] == candidate.method.base != "none" and self._foreseen[key] > 0
-        ]
-        return max(1.0, median(ratios)) if ratios else 1.0
+    def _foresee(self, candidate: Candidate) -> float:
+        """The method's estimate, corrected by methods on such a base: how much slower their long
+        fits were, and what their short ones took beside what was foreseen."""
+        ratios, overheads = [1.0], [0.0]
+        for key, (base, foreseen) in self._foreseen.items():
+            if base != candidate.method.base or base == "none":
+                continue
+            took = min(trial.seconds for trial in self._spent[key])
+            if foreseen >= TELLING_SECONDS:
+                ratios.append(took / foreseen)
+            else:
+                overheads.append(took - foreseen)
+        ratio = median(ratios[1:] or ratios)
+        return max(self._estimate(candidate) * ratio + max(median(overheads), 0.0), 0.0)
 
 
 def mean_tokens(examples: Sequence[Example]) -> float:

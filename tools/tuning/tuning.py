@@ -38,8 +38,8 @@ RACE_FILE = "race.jsonl"
 FINAL = "final"
 MEASURE_SHARE = 0.1
 """Of the time that is left, kept for measuring on the sealed rows."""
-GRACE_SECONDS = 5.0
-"""The last measurement may overrun the budget by so much, and by a tenth of it."""
+GRACE_SHARE = 0.1
+"""Of the budget: the last fit and measurement may overrun it by so much, before all is lost."""
 
 OnEvent = Callable[[dict[str, Any]], object]
 
@@ -159,7 +159,9 @@ class _Tuning:
         costs = Costs(
             data.task,
             block_rows=plan.train_rows,
+            held_rows=plan.held_rows,
             all_rows=len(data.for_last_fit),
+            test_rows=len(data.test),
             tokens=mean_tokens(data.train[:2_000]),
             bench=self.bench,
         )
@@ -195,11 +197,12 @@ class _Tuning:
 
     def _fitted(self, candidate: Candidate, data: JobData, name: str) -> Method:
         """The candidate on all rows that may be learned from."""
-        kept = max(0.0, MEASURE_SHARE * self.bench.seconds_left)
+        left = self.bench.seconds_left
+        seconds = max((1 - MEASURE_SHARE) * left, min(left, 0.0) + self._grace / 2)
         checkpoints = self.bench.checkpoints
         bench = replace(
             self.bench,
-            deadline=self.bench.deadline - kept,
+            deadline=time.monotonic() + seconds,
             checkpoints=checkpoints / f"{name}-{candidate.key}" if checkpoints else None,
             on_progress=self._progress_of(name, candidate),
         )
@@ -215,10 +218,9 @@ class _Tuning:
         self, data: JobData, race: Race, choice: Choice, winner: Candidate, method: Method
     ) -> Evidence:
         self._phase("measure")
-        grace = GRACE_SECONDS + MEASURE_SHARE * self.spec.budget_seconds
         bench = replace(
             self.bench,
-            deadline=self.bench.deadline + grace,
+            deadline=self.bench.deadline + self._grace,
             on_progress=self._progress_of("measure", winner),
         )
 
@@ -257,6 +259,10 @@ class _Tuning:
         skill = store.register(self.spec.skill, card, write)
         self.tell({"type": "registered", "skill": skill.name, "version": skill.version})
         return skill
+
+    @property
+    def _grace(self) -> float:
+        return GRACE_SHARE * self.spec.budget_seconds
 
     # telling
 
