@@ -8,6 +8,7 @@ Words are joined by spaces before they are tokenized, so no token spans two of t
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -133,11 +134,7 @@ class EncoderInputs:
         for words in sentences:
             cleaned = [self._word(word) for word in words]
             texts.append(" ".join(cleaned))
-            place, stops = 0, []
-            for word in cleaned:
-                place += len(word) + 1
-                stops.append(place)
-            ends.append(stops)
+            ends.append(list(accumulate(len(word) + 1 for word in cleaned)))
         if not texts:
             return []
         found = self.tokenizer(
@@ -153,12 +150,12 @@ class EncoderInputs:
             ends, found["input_ids"], found["offset_mapping"], strict=True
         ):
             words_ids: list[list[int]] = [[] for _ in stops]
-            word = 0
+            place = 0
             for token, (_, end) in zip(ids, offsets, strict=True):
-                while word < len(stops) - 1 and end >= stops[word]:
-                    word += 1
-                if stops and len(words_ids[word]) < WORD_TOKENS:
-                    words_ids[word].append(token)
+                while place < len(stops) - 1 and end >= stops[place]:
+                    place += 1
+                if stops and len(words_ids[place]) < WORD_TOKENS:
+                    words_ids[place].append(token)
             pieces.append(words_ids)
         return pieces
 

@@ -103,7 +103,7 @@ def choose(
     Where that would take too long, fewer folds are looked at; where a label has one example only,
     the first choice is taken as it is.
     """
-    from sklearn.model_selection import KFold, StratifiedKFold
+    from sklearn.model_selection import KFold, StratifiedKFold  # type: ignore[import-untyped]
 
     rows = len(features)
     numbers = None if flags else answers.argmax(axis=1)
@@ -141,8 +141,8 @@ def _right(found: Numbers, answers: Numbers, flags: bool) -> float:
 
 
 def _fitted(features: Numbers, answers: Any, choice: Choice) -> Any:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
+    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
     model: Any = LogisticRegression(
         C=choice.c,

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from tools.tuning.errors import SkillError
-from tools.tuning.examples import Example, Input, Prediction, inputs_of
+from tools.tuning.examples import Example, Input, Prediction, TagExample, inputs_of
 from tools.tuning.methods.base import Bench, Cost, Method, Progress, Settings
 from tools.tuning.methods.bio import tag_names, tag_numbers, tag_prediction
 from tools.tuning.methods.encoder_cost import reading_cost
@@ -131,17 +131,16 @@ class Nearest(Method):
 
     def _keep_words(self, train: Sequence[Example], bench: Bench) -> None:
         """Words of whole sentences, up to the most that are kept."""
-        chosen: list[Example] = []
+        chosen: list[TagExample] = []
         words = 0
-        for example in _drawn(tag_examples(train), len(train), bench.seed):
-            if words >= int(self.settings["most"]):
-                break
-            chosen.append(example)
-            words += len(example.tags)
+        for example in tag_examples(_drawn(train, len(train), bench.seed)):
+            if words < int(self.settings["most"]):
+                chosen.append(example)
+                words += len(example.tags)
         found = self._reader.word_vectors(inputs_of(chosen), bench.check)
         hidden = self._reader.word_width
         self._vectors = np.concatenate([vectors[:, :hidden] for vectors in found])
-        numbers = [n for e in tag_examples(chosen) for n in tag_numbers(self._tags, e.tags)]
+        numbers = [n for e in chosen for n in tag_numbers(self._tags, e.tags)]
         self._answers = np.eye(len(self._tags), dtype=np.float32)[numbers]
         self._voters = int(self.settings["word_voters"])
 
@@ -159,9 +158,9 @@ class Nearest(Method):
         # The nearest of equals decides: a vote weighs a little more, the nearer it is.
         weight = 1 + 0.01 * np.take_along_axis(similarity, nearest, axis=1)
         weight = np.clip(weight, 1e-3, None) / np.clip(weight, 1e-3, None).sum(1, keepdims=True)
-        shares = np.einsum("nk,nka->na", weight, self._answers[nearest])
+        shares: Vectors = (weight[:, None] @ self._answers[nearest])[:, 0].astype(np.float32)
         if self.task.multi_label:
-            return shares.astype(np.float32)
+            return shares
         answers = shares.shape[1]
         mixed: Vectors = ((1 - SMOOTHING) * shares + SMOOTHING / answers).astype(np.float32)
         return mixed

@@ -316,7 +316,7 @@ class _Run(Generic[T]):
     def _save(self) -> None:
         if self.bench.checkpoints is None:
             return
-        tensors = {f"weight/{name}": weight for name, weight in self.weights.items()}
+        tensors: dict[str, Tensor] = {f"weight/{name}": w for name, w in self.weights.items()}
         tensors |= {f"best/{name}": weight for name, weight in self.best.items()}
         for name, weight in self.weights.items():
             for key, value in self.optimizer.state.get(weight, {}).items():
