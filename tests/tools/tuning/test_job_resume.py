@@ -1,0 +1,98 @@
+"""A real job, killed in the middle of its training and resumed, gives the same skill to the byte.
+
+The work is the product's own: data read and split, methods raced, the winner trained, measured and
+registered; on a tiny random encoder, so that it takes seconds.
+"""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.long_list import sample
+from tests.models.tiny_encoder import write_encoder
+from tests.tools.tuning import real_work
+from tools.tuning.job_events import read_events
+from tools.tuning.job_folder import Job, JobState
+from tools.tuning.job_runner import JobRunner
+from tools.tuning.job_spec import DataFile, JobSpec
+from tools.tuning.skill_files import names_in
+from tools.tuning.skill_store import Skill, SkillStore
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "encoder": {"epochs": 3, "batch": 16, "lr": 3e-3, "shapes": False},
+    "encoder_lora": {"epochs": 6, "batch": 16, "lr": 1e-2, "shapes": False},
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder, and reviews whose class is one of their words."""
+    folder = tmp_path_factory.mktemp("files")
+    write_encoder(folder / "encoder")
+    words = random.Random(0)
+    for name, count in (("train", 96), ("dev", 30), ("test", 30)):
+        rows = ["text,label"]
+        for i in range(count):
+            rest = " ".join(words.choices(["soup", "table", "the", "music", "waiter", "a"], k=5))
+            word, label = ("aaaa", "good") if i % 2 else ("zzzz", "bad")
+            rows.append(f"{word} {rest} {name} {i},{label}")
+        (folder / f"{name}.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def spec_of(method: str, files: Path, skill: str) -> JobSpec:
+    return JobSpec(
+        kind="classification",
+        skill=skill,
+        train=DataFile.at(files / "train.csv"),
+        dev=DataFile.at(files / "dev.csv"),
+        test=DataFile.at(files / "test.csv"),
+        method=method,
+        settings=SETTINGS[method],
+        base=str(files / "encoder"),
+        budget_seconds=900,
+        device="cpu",
+    )
+
+
+def ended(runner: JobRunner, job: Job) -> JobState:
+    return runner.follow(job, lambda _: None)
+
+
+def weights_of(skill: Skill) -> dict[str, bytes]:
+    names = [name for name in names_in(skill.folder) if name.endswith(".safetensors")]
+    assert names
+    return {name: (skill.folder / name).read_bytes() for name in names}
+
+
+@pytest.mark.stress("job-resume")
+@pytest.mark.parametrize("method", sample(SETTINGS, 1))
+def test_a_killed_training_that_is_resumed_gives_the_same_skill(
+    home: Path, files: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Threads that wait for each other take most of the time where other tests run beside.
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    runner = JobRunner(home, command=real_work.COMMAND)
+    job = runner.start(spec_of(method, files, "whole"))
+    whole = ended(runner, job)
+    assert whole.status == "done", job.log_path.read_text()
+    monkeypatch.setenv("DIE_AT", "8")
+    job = runner.start(spec_of(method, files, "killed"))
+    assert ended(runner, job).status == "interrupted"
+    assert SkillStore(home).names() == ["whole"]
+    after = read_events(job.events_path)[1]
+    runner.resume(job)
+    resumed = ended(runner, job)
+    assert resumed.status == "done", job.log_path.read_text()
+    store = SkillStore(home)
+    assert weights_of(store.get("killed")) == weights_of(store.get("whole"))
+    card, other = store.get("killed").card, store.get("whole").card
+    assert (card.test, card.dev, card.seeds) == (other.test, other.dev, other.seeds)
+    assert resumed.result["test"] == whole.result["test"]
+    # It went on where it was: nothing was measured again, the training began behind step 6.
+    events = read_events(job.events_path, after)[0]
+    trained = [e for e in events if e["type"] == "progress" and e["stage"] == "tune"]
+    assert trained[0]["note"] == "goes on after step 6"
+    assert not [e for e in trained if e.get("candidate") != "final" and e["method"] == method]
