@@ -42,7 +42,7 @@ def report_lines(report: JobReport) -> list[str]:
         lines += ["", "worst errors", *indented(wrong_table(report))]
     if report.notes:
         lines += ["", "notes", *(f"  {note}" for note in report.notes)]
-    return lines
+    return [_plain(line) for line in lines]
 
 
 def race_table(report: JobReport) -> list[str]:

@@ -20,7 +20,9 @@ CHARACTERS_A_TOKEN = 4.0
 """Of English text under the usual subword vocabularies."""
 TOKENS_A_WORD = 1.3
 SQUEEZE = 0.2
-"""Of the steps that it wants, a trained method is already told from others."""
+"""With this share of the steps that it wants, a trained method is already told from others."""
+SQUEEZE_BLIND = 0.6
+"""The same where no rows are kept to stop by: the training loop then wants half of its steps."""
 REFIT_SLACK = 1.2
 """The last fit gets so much more time than is foreseen."""
 REFIT_MOST = 0.5
@@ -48,6 +50,7 @@ class Costs:
         all_rows: int,
         test_rows: int,
         tokens: float,
+        stops: bool,
         bench: Bench,
     ) -> None:
         """Args:
@@ -56,6 +59,7 @@ class Costs:
         all_rows: rows that the winner is fitted on.
         test_rows: sealed rows that it is measured on in the end.
         tokens: mean tokens of a row.
+        stops: some rows of a block are kept to stop by.
         """
         self._task = task
         self._block_rows = max(block_rows, 1)
@@ -63,6 +67,7 @@ class Costs:
         self._all_rows = max(all_rows, 1)
         self._test_rows = test_rows
         self._tokens = max(round(tokens), 1)
+        self._squeeze = SQUEEZE if stops else SQUEEZE_BLIND
         self._bench = bench
         self._whole = max(self.seconds_left, 0.0)
         self._spent: dict[str, list[Trial]] = {}
@@ -150,7 +155,7 @@ class Costs:
 
     def squeeze(self, candidate: Candidate) -> float:
         """The share of the time that it wants, with which it can still be tried."""
-        return SQUEEZE if candidate.method.name in ELASTIC else 1.0
+        return self._squeeze if candidate.method.name in ELASTIC else 1.0
 
     def _estimate(self, candidate: Candidate) -> float:
         method = candidate.method(self._task, candidate.settings)

@@ -163,6 +163,7 @@ class _Tuning:
             all_rows=len(data.for_last_fit),
             test_rows=len(data.test),
             tokens=mean_tokens(data.train[:2_000]),
+            stops=bool(plan.blocks[0].dev),
             bench=self.bench,
         )
         choice = choose(data.task, entrants, race, costs, named=self.spec.method)

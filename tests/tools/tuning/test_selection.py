@@ -51,6 +51,7 @@ class Setting:
             all_rows=rows,
             test_rows=0,
             tokens=8,
+            stops=False,
             bench=self.bench,
         )
         return choose(TASK, entrants, self.race, costs, named=named)
