@@ -7,7 +7,6 @@ evenly spread, all where it is 0. Prints how many; stops at the first that broke
 
 import shutil
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from memory.chunks import Section, lines
 from memory.ingest import IngestReport, ingest
 from memory.store import FaissMemory
 from models.hashing import HashingEmbedder
-from tests.memory.traced import Child, calls_of, in_child, spread, traced
+from tests.memory.strace import Say, Work, calls_of, copies, harmed, in_child, kills, spread
 
 Held = list[tuple[str, str, str]]
 
@@ -51,8 +50,8 @@ def embedder() -> HashingEmbedder:
     return HashingEmbedder(16)
 
 
-def take_in(copy: Path, root: Path) -> Callable[[Callable[[str], None]], None]:
-    def work(say: Callable[[str], None]) -> None:
+def take_in(copy: Path, root: Path) -> Work:
+    def work(say: Say) -> None:
         with FaissMemory(copy, embedder()) as memory:
             take(memory, root)
             say("done")
@@ -98,24 +97,20 @@ def main(folder: Path, count: int) -> None:
     assert len(after) == 13
     possible = {(source, text) for source, _, text in [*before, *after]}
     lasting = {(s, t) for s, _, t in before} & {(s, t) for s, _, t in after}
-    points = [(call, k) for call, times in sorted(calls.items()) for k in range(1, times + 1)]
+    points = kills(calls)
     chosen = spread(points, count)
-    for number, (call, k) in enumerate(chosen):
-        copy = folder / f"try{number}"
-        shutil.copytree(folder / "base", copy)
-        harm = f"inject={call}:signal=SIGKILL:when={k}"
-        code, said = traced(Child(take_in(copy, root)), "-o", "/dev/null", "-e", harm)
+    for copy, point in copies(folder / "base", chosen):
+        code, said = harmed(take_in(copy, root), point)
         if code is not None:
-            sys.exit(f"{call} {k}: it was not killed, exit {code}")
+            sys.exit(f"{point}: it was not killed, exit {code}")
         found = in_child(partial(held_in, copy))
         texts = {(source, text) for source, _, text in found}
         if not lasting <= texts <= possible or len(found) != len(texts):
-            sys.exit(f"{call} {k}: passages are lost, torn or double: {found}")
+            sys.exit(f"{point}: passages are lost, torn or double: {found}")
         if "done" in said and found != after:
-            sys.exit(f"{call} {k}: acknowledged, but not there")
+            sys.exit(f"{point}: acknowledged, but not there")
         if in_child(partial(mended, copy, root)) != after:
-            sys.exit(f"{call} {k}: the next run does not mend it")
-        shutil.rmtree(copy)
+            sys.exit(f"{point}: the next run does not mend it")
     print(f"{len(chosen)} of {len(points)} points")
 
 

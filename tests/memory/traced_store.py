@@ -1,26 +1,19 @@
-"""Memory operations whose system calls fail, or kill: `python traced.py FOLDER HOW COUNT`.
+"""Memory operations whose system calls fail, or kill: `python traced_store.py FOLDER HOW COUNT`.
 
 Each operation runs in a forked child with strace attached, on a copy of the same small memory. HOW:
   kill   SIGKILL just before the k-th call of each kind that can change the disk, for every k
   fault  the same calls fail instead, with EIO, or ENOSPC where a call can need room
-  naive  `kill` for the control: LangChain community's store, which has no defence
-  random a child writes on and on and is killed at a random moment
+  random a child writes on and on and is killed at a random moment, without strace
 COUNT is how many points to try, evenly spread; 0 tries all. Prints the points tried and how many
 there are; stops with a message at the first that broke a promise.
 """
 
-import contextlib
-import ctypes
-import json
 import os
 import random
 import select
 import shutil
 import signal
-import subprocess
 import sys
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -30,14 +23,20 @@ import faiss  # noqa: F401  # here, so that no child has to
 
 from memory.errors import StoreError, WritesStopped
 from memory.store import FaissMemory
-from tests.memory.words import WordEmbeddings
-
-CALLS = (
-    "openat,write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,"
-    "ftruncate,mkdir,mkdirat"
+from tests.memory.strace import (
+    Child,
+    Point,
+    Say,
+    Work,
+    calls_of,
+    copies,
+    faults,
+    harmed,
+    in_child,
+    kills,
+    spread,
 )
-NEED_ROOM = {"openat", "write", "pwrite64", "ftruncate", "mkdir", "mkdirat"}
-PR_SET_PTRACER, ANYONE = 0x59616D61, -1
+from tests.memory.words import WordEmbeddings
 
 Content = dict[str, tuple[str, dict[str, Any]]]
 Operation = Callable[[FaissMemory], object]
@@ -99,69 +98,10 @@ def content(folder: Path) -> Content:
     raise AssertionError("no embedder fits the memory any more")
 
 
-class Child:
-    """A forked process that does some work when told to, and can be watched."""
-
-    def __init__(self, work: Callable[[Callable[[str], None]], None]) -> None:
-        start, self._go = os.pipe()
-        self._said, say = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                ctypes.CDLL(None).prctl(PR_SET_PTRACER, ANYONE, 0, 0, 0)
-                os.read(start, 1)
-                work(lambda text: tell(say, text))
-                os._exit(0)
-            except BaseException:
-                import traceback
-
-                traceback.print_exc()
-                os._exit(1)
-        os.close(start)
-        os.close(say)
-
-    def go(self) -> None:
-        os.write(self._go, b".")
-
-    def wait(self) -> tuple[int | None, list[str]]:
-        """Exit code (None where it was killed) and what it said."""
-        with os.fdopen(self._said) as said:
-            lines = said.read().splitlines()
-        _, status = os.waitpid(self.pid, 0)
-        os.close(self._go)
-        return (os.WEXITSTATUS(status) if os.WIFEXITED(status) else None), lines
-
-
-def tell(pipe: int, text: str) -> None:
-    """Write a line; the pipe is ours, so a fault that hits it is not the memory's."""
-    with contextlib.suppress(OSError):
-        os.write(pipe, f"{text}\n".encode())
-        return
-    os.write(pipe, f"{text}\n".encode())
-
-
-def traced(child: Child, *options: str) -> tuple[int | None, list[str]]:
-    """Run the child under strace, from its start signal on."""
-    command = ["strace", "-q", "-p", str(child.pid), "-e", f"trace={CALLS}", *options]
-    tracer = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    status = Path(f"/proc/{child.pid}/status")
-    deadline = time.monotonic() + 20
-    while "TracerPid:\t0\n" in status.read_text():
-        if tracer.poll() is not None or time.monotonic() > deadline:
-            os.kill(child.pid, signal.SIGKILL)
-            child.wait()
-            sys.exit(f"strace cannot attach: {tracer.communicate()[1].decode()}")
-        time.sleep(0.001)
-    child.go()
-    ended = child.wait()
-    tracer.communicate()
-    return ended
-
-
-def run(folder: Path, operation: Operation) -> Callable[[Callable[[str], None]], None]:
+def run(folder: Path, operation: Operation) -> Work:
     """Open, do, acknowledge, close."""
 
-    def work(say: Callable[[str], None]) -> None:
+    def work(say: Say) -> None:
         with FaissMemory(folder, embedding()) as memory:
             operation(memory)
             say("done")
@@ -169,10 +109,10 @@ def run(folder: Path, operation: Operation) -> Callable[[Callable[[str], None]],
     return work
 
 
-def run_with_faults(folder: Path, operation: Operation) -> Callable[[Callable[[str], None]], None]:
+def run_with_faults(folder: Path, operation: Operation) -> Work:
     """As `run`; after a failure, look whether the memory still reads and takes no more writes."""
 
-    def work(say: Callable[[str], None]) -> None:
+    def work(say: Say) -> None:
         try:
             memory = FaissMemory(folder, embedding())
         except StoreError as error:
@@ -195,30 +135,7 @@ def run_with_faults(folder: Path, operation: Operation) -> Callable[[Callable[[s
     return work
 
 
-def calls_of(work: Callable[[Callable[[str], None]], None], log: Path) -> Counter[str]:
-    """How often the work makes each call."""
-    code, said = traced(Child(work), "-o", str(log))
-    assert (code, said[-1:]) == (0, ["done"]), said
-    names = (line.partition("(")[0] for line in log.read_text().splitlines() if "(" in line)
-    return Counter(name for name in names if name in CALLS.split(","))
-
-
-def spread(points: list[Any], count: int) -> list[Any]:
-    if not count or len(points) <= count:
-        return points
-    return [points[i * len(points) // count] for i in range(count)]
-
-
-def in_child(work: Callable[[], Any]) -> Any:
-    """The result of the work, done in a process of its own (FAISS and forks do not mix)."""
-    child = Child(lambda say: say(json.dumps(work())))
-    child.go()
-    code, lines = child.wait()
-    assert code == 0, "the check failed"
-    return json.loads(lines[0])
-
-
-def sweep(folder: Path, count: int, *, faults: bool) -> str:
+def sweep(folder: Path, count: int, *, faulty: bool) -> str:
     """Every operation at every call; the summary."""
     base(folder / "base")
     for name, operation in OPERATIONS.items():  # so that what is imported late is there
@@ -226,37 +143,27 @@ def sweep(folder: Path, count: int, *, faults: bool) -> str:
         run(folder / f"warm-{name}", operation)(lambda _: None)
     before = in_child(partial(content, folder / "base"))
     after: dict[str, Any] = {}
-    points: list[tuple[str, str, int, str]] = []
+    points: list[tuple[str, Point]] = []
     for name, operation in OPERATIONS.items():
         copy = folder / f"count-{name}"
         shutil.copytree(folder / "base", copy)
-        for call, times in sorted(calls_of(run(copy, operation), folder / "log").items()):
-            for k in range(1, times + 1):
-                if not faults:
-                    points.append((name, call, k, "signal=SIGKILL"))
-                    continue
-                points.append((name, call, k, "error=EIO"))
-                if call in NEED_ROOM:
-                    points.append((name, call, k, "error=ENOSPC"))
+        calls = calls_of(run(copy, operation), folder / "log")
+        points += [(name, point) for point in (faults if faulty else kills)(calls)]
         after[name] = in_child(partial(content, copy))
     chosen = spread(points, count)
-    for number, (name, call, k, harm) in enumerate(chosen):
-        copy = folder / f"try{number}"
-        shutil.copytree(folder / "base", copy)
-        how = (run_with_faults if faults else run)(copy, OPERATIONS[name])
-        code, said = traced(Child(how), "-o", "/dev/null", "-e", f"inject={call}:{harm}:when={k}")
+    for copy, (name, point) in copies(folder / "base", chosen):
+        how = (run_with_faults if faulty else run)(copy, OPERATIONS[name])
+        code, said = harmed(how, point)
         now = in_child(partial(content, copy))
-        is_done = "done" in said
-        place = f"{name}, {call} {k}, {harm}: exit {code}, said {said}"
-        if not faults and code is not None:
+        place = f"{name}, {point}: exit {code}, said {said}"
+        if not faulty and code is not None:
             sys.exit(f"{place}: it was not killed")
-        if faults and (code != 0 or any("took more" in line for line in said)):
+        if faulty and (code != 0 or any("took more" in line for line in said)):
             sys.exit(f"{place}: no typed error, or more was written after it")
-        if is_done and now != after[name]:
+        if "done" in said and now != after[name]:
             sys.exit(f"{place}: acknowledged, but not there")
         if now not in (before, after[name]):
             sys.exit(f"{place}: neither as before nor as after")
-        shutil.rmtree(copy)
     return f"{len(chosen)} of {len(points)} points"
 
 
@@ -267,7 +174,7 @@ def random_kills(folder: Path, count: int) -> str:
         copy = folder / f"kill{number}"
         seed = generator.random()
 
-        def work(say: Callable[[str], None], copy: Path = copy, seed: float = seed) -> None:
+        def work(say: Say, copy: Path = copy, seed: float = seed) -> None:
             with FaissMemory(copy, embedding()) as memory:
                 for step, (texts, gone, saves) in enumerate(changes(seed)):
                     if texts:
@@ -290,55 +197,6 @@ def random_kills(folder: Path, count: int) -> str:
             sys.exit(f"kill {number}: after {done} acknowledged changes the notes are {now}")
         shutil.rmtree(copy, ignore_errors=True)
     return f"{count or 300} of {count or 300} points"
-
-
-def naive(folder: Path, count: int) -> str:
-    """The control: the same kills do harm to a store that just writes its files."""
-    from langchain_community.vectorstores import FAISS
-
-    def names(store: FAISS) -> dict[str, str]:
-        return {
-            id: store.get_by_ids([id])[0].page_content for id in store.index_to_docstore_id.values()
-        }
-
-    def load(copy: Path) -> FAISS:
-        return FAISS.load_local(str(copy), embedding(), allow_dangerous_deserialization=True)
-
-    def work_on(copy: Path) -> Callable[[Callable[[str], None]], None]:
-        def work(say: Callable[[str], None]) -> None:
-            store = load(copy)
-            store.add_texts([f"text {n} of the note" for n in range(30, 130)])
-            store.save_local(str(copy))
-            say("done")
-
-        return work
-
-    def is_whole(copy: Path) -> bool:
-        try:
-            store = load(copy)
-            return store.index.ntotal == len(store.index_to_docstore_id) and all(
-                names(store)[document.id] == document.page_content
-                for document in store.similarity_search("text", k=200)
-                if document.id is not None
-            )
-        except Exception:  # whatever a torn pickle raises
-            return False
-
-    texts = [f"text {n} of the note" for n in range(30)]
-    FAISS.from_texts(texts, embedding()).save_local(str(folder / "base"))
-    shutil.copytree(folder / "base", folder / "count")
-    work_on(folder / "count")(lambda _: None)
-    calls = calls_of(work_on(folder / "count"), folder / "log")
-    points = [(call, k) for call, times in calls.items() for k in range(1, times + 1)]
-    broken = 0
-    for number, (call, k) in enumerate(spread(points, count)):
-        copy = folder / f"try{number}"
-        shutil.copytree(folder / "base", copy)
-        traced(
-            Child(work_on(copy)), "-o", "/dev/null", "-e", f"inject={call}:signal=SIGKILL:when={k}"
-        )
-        broken += not in_child(partial(is_whole, copy))
-    return f"{broken} broken"
 
 
 def changes(seed: float) -> Iterator[tuple[dict[str, str], list[str], bool]]:
@@ -365,12 +223,10 @@ def models(seed: float, steps: int) -> Iterator[dict[str, str]]:
 
 
 def main(folder: Path, how: str, count: int) -> None:
-    if how == "naive":
-        print(naive(folder, count))
-    elif how == "random":
+    if how == "random":
         print(random_kills(folder, count))
     else:
-        print(sweep(folder, count, faults=how == "fault"))
+        print(sweep(folder, count, faulty=how == "fault"))
 
 
 if __name__ == "__main__":
