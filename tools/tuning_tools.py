@@ -170,8 +170,6 @@ def _spec(
     method: str,
 ) -> "JobSpec":
     """What the job is to do, with the file as it is now."""
-    from pydantic import ValidationError
-
     from tools.tuning.job_spec import DataFile, JobSpec
 
     digest = context.workspace.digest(path)
@@ -179,19 +177,16 @@ def _spec(
         raise ToolRetry(f"there is no file {path!r}; list_files shows the files")
     if not path.lower().endswith(DATA_SUFFIXES):
         raise ToolRetry(f"{path} is no file of examples; take {', '.join(DATA_SUFFIXES)}")
-    try:
-        return JobSpec(
-            kind=kind,
-            skill=skill,
-            # The job reads the file only if its bytes are still these.
-            train=DataFile(path=str(context.workspace.root / path), sha256=digest),
-            text_column=text_column or None,
-            label_column=label_column or None,
-            method=method,
-            device=context.tuning.device if context.tuning else None,
-        )
-    except ValidationError as error:
-        raise ToolRetry(str(error.errors()[0]["msg"])) from error
+    return JobSpec(
+        kind=kind,
+        skill=skill,
+        # The job reads the file only if its bytes are still these.
+        train=DataFile(path=str(context.workspace.root / path), sha256=digest),
+        text_column=text_column or None,
+        label_column=label_column or None,
+        method=method,
+        device=context.tuning.device if context.tuning else None,
+    )
 
 
 def _told(
