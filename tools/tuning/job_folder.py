@@ -26,7 +26,6 @@ from memory import durable
 from tools.tuning.errors import JobError
 from tools.tuning.job_spec import JobSpec, Part
 from tools.tuning.methods.base import Bench
-from tools.tuning.skill_store import SkillStore
 
 JobStatus = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 StopReason = Literal["cancel", "interrupt"]
@@ -237,6 +236,8 @@ class Job:
         left = state.budget_seconds - self.seconds_used()
         start = None
         if spec.from_skill is not None:
+            from tools.tuning.skill_store import SkillStore  # numpy, which few commands need
+
             skill = SkillStore(self.home).get(spec.from_skill)
             skill.check()
             start = skill.folder

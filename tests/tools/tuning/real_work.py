@@ -19,10 +19,7 @@ COMMAND = (sys.executable, "-P", str(Path(__file__)))
 def main() -> int:
     sys.path.insert(0, str(ROOT))
     from agent.job import main as work_on_job
-    from tools.tuning.job_spec import JobSpec
-    from tools.tuning.method_catalogue import method_class
     from tools.tuning.methods import training
-    from tools.tuning.tuning import run
 
     save_if_due = training._Run._save_if_due
 
@@ -35,12 +32,19 @@ def main() -> int:
 
     setattr(training._Run, "_save_if_due", save_often)  # noqa: B010
 
-    def work(spec: JobSpec, folder: Path, home: Path, on_event: Callable[[Any], None]) -> object:
-        # Words decide here, so the control of the nearest examples would be as good as any.
-        classes = {name: method_class(name) for name in ("majority", spec.method)}
-        return run(spec, folder, home, on_event, classes=classes)
-
     return work_on_job(work=work)
+
+
+def work(spec: Any, folder: Path, home: Path, on_event: Callable[[Any], None]) -> Any:
+    """The job, with the named method against one control."""
+    from tests.tools.tuning.words_method import Words
+    from tools.tuning.method_catalogue import method_class
+    from tools.tuning.tuning import run
+
+    # Words decide here, so the control of the nearest examples would be as good as any.
+    method = Words if spec.method == Words.name else method_class(spec.method)
+    classes = {"majority": method_class("majority"), spec.method: method}
+    return run(spec, folder, home, on_event, classes=classes)
 
 
 def die_at(step: int, folder: Path) -> None:

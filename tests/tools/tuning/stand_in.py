@@ -1,12 +1,13 @@
 """A job's process with a small work in place of tuning: `python -P stand_in.py FOLDER`.
 
-It walks at random with numpy's generator for so many steps and keeps its state every few, so that
+It walks at random for so many steps and keeps its state every few, so that
 any step done twice, left out or done from another state shows in the last number. The spec's
 settings say where it dies, for the tests that kill it.
 """
 
 import json
 import os
+import random
 import resource
 import signal
 import sys
@@ -18,8 +19,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[3]
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
-
-import numpy as np  # noqa: E402
 
 from memory import durable  # noqa: E402
 from models.errors import DeviceLost, OutOfMemory  # noqa: E402
@@ -46,18 +45,19 @@ def walk(spec: JobSpec, folder: Path, home: Path, on_event: Callable[[Any], None
     state: dict[str, Any] = {"step": 0, "place": 0.0}
     if path.exists():
         state = json.loads(path.read_text())
-    random = np.random.default_rng(spec.seed)
+    chance = random.Random(spec.seed)
     if "random" in state:
-        random.bit_generator.state = state["random"]
+        version, numbers, rest = state["random"]
+        chance.setstate((version, tuple(numbers), rest))
     steps = how.get("steps", 20)
     while state["step"] < steps:
         bench.check()
-        state["place"] = state["place"] * 0.9 + random.normal()
+        state["place"] = state["place"] * 0.9 + chance.random() - 0.5
         state["step"] += 1
         step = state["step"]
         on_event(Progress("tune", step, steps, loss=abs(state["place"])))
         if step % how.get("save_every", 4) == 0:
-            state["random"] = random.bit_generator.state
+            state["random"] = chance.getstate()
             durable.replace(path, json.dumps(state).encode())
         happens(step, how, job, bench.batch_halvings)
     return {"place": state["place"], "pieces": 2**bench.batch_halvings}
@@ -93,11 +93,11 @@ def first_time(job: Job, what: str) -> bool:
 
 def take_memory(job: Job, size: int) -> None:
     """Hold so many bytes until the heartbeat has said it, then die as the kernel would do it."""
-    held = np.ones(size, dtype=np.uint8)
+    held = b"x" * size
     while (last := job.heartbeat()) is None or last.memory < size:
         time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGKILL)
-    assert held.size
+    assert held
 
 
 if __name__ == "__main__":
