@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
 from tools.tuning.errors import MethodUnsuitable
@@ -12,8 +13,9 @@ X = DICE.normal(size=(120, 6)).astype(np.float32)
 Y = (X @ DICE.normal(size=(6, 4)) + DICE.normal(size=(120, 4))).argmax(1)
 
 
-def flags(numbers: np.ndarray, labels: int) -> np.ndarray:  # type: ignore[type-arg]
-    return np.eye(labels, dtype=np.float32)[numbers]
+def flags(numbers: NDArray[np.int64], labels: int) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = np.eye(labels, dtype=np.float32)[numbers]
+    return found
 
 
 @pytest.mark.parametrize("labels", [2, 4])
