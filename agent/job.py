@@ -23,7 +23,7 @@ from agent.interrupt import SIGNALS
 from memory.errors import StoreError
 from tools.tuning.errors import JobError, Stopped
 from tools.tuning.heartbeat import Pulse
-from tools.tuning.job_events import EventWriter, plain
+from tools.tuning.job_events import EventWriter, plain, read_events
 from tools.tuning.job_folder import CHECKPOINTS, Job, JobStatus
 from tools.tuning.job_spec import JobSpec
 from tools.tuning.methods.base import Progress
@@ -89,9 +89,10 @@ def _work(job: Job, work: Work, attempt: int) -> object:
     spec = job.spec()
     for file in spec.files.values():
         file.check()
+    before = len(read_events(job.events_path)[0]) if spec.track is not None else 0
     writer = EventWriter(job.events_path, attempt)
     track, untrack = (
-        open_tracker(spec.track, job.folder, job.id)
+        open_tracker(spec.track, job.folder, job.id, after=before)
         if spec.track is not None
         else (lambda _: None, lambda: None)
     )

@@ -25,16 +25,19 @@ def check_track(track: Track) -> None:
         )
 
 
-def open_tracker(track: Track, folder: Path, name: str) -> tuple[Tracker, Callable[[], None]]:
+def open_tracker(
+    track: Track, folder: Path, name: str, *, after: int = 0
+) -> tuple[Tracker, Callable[[], None]]:
     """What takes the job's events, and what ends it.
 
     Args:
         folder: the job's.
         name: of the run, as it is shown.
+        after: the number of events that earlier attempts left; steps go on from there.
     """
     check_track(track)
     log, close = _tensorboard(folder) if track == "tensorboard" else _wandb(folder, name)
-    count = 0
+    count = after
 
     def take(event: Mapping[str, Any]) -> None:
         nonlocal count
@@ -43,8 +46,8 @@ def open_tracker(track: Track, folder: Path, name: str) -> tuple[Tracker, Callab
             for key in FIGURES
             if isinstance(event.get(key), int | float)
         }
+        count += 1
         if figures:
-            count += 1
             log(figures, count)
 
     return take, close
@@ -69,7 +72,9 @@ def _wandb(folder: Path, name: str) -> tuple[_Log, Callable[[], None]]:
     import wandb  # type: ignore[import-not-found,unused-ignore] # optional
 
     mode: Any = os.environ.get("WANDB_MODE", "offline")
-    run: Any = wandb.init(project="tuneward", name=name, id=name, dir=str(folder), mode=mode)
+    run: Any = wandb.init(
+        project="tuneward", name=name, id=name, dir=str(folder), mode=mode, resume="allow"
+    )
 
     def log(figures: Mapping[str, float], step: int) -> None:
         run.log(dict(figures), step=step)
