@@ -39,7 +39,7 @@ class KVPrefix(LabelTuning):
     """Trained keys and values."""
 
     name: ClassVar[str] = "kv_prefix"
-    rung: ClassVar[int] = 45
+    rung: ClassVar[int] = 54
 
     def __init__(self, task: Task, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(task, settings)

@@ -65,6 +65,8 @@ def open_model(bench: Bench, quant: Quant | None = None) -> Opened:
         OutOfMemory: it does not fit.
     """
     asked = bench.base or catalogue.DEFAULT
+    if asked.startswith((".", "~")):  # a skill is used from other folders than it was made in
+        asked = str(Path(asked).expanduser().resolve())
     trainable = load_language_model(asked, bench.home, bench.device, quant)
     trainable.model.requires_grad_(False)
     return Opened(trainable, Reader(trainable.model), asked)

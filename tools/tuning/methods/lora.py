@@ -46,7 +46,6 @@ class Lora(LabelTuning):
         if self.settings["quant"] not in (None, "4bit"):
             raise ValueError("quant is null or 4bit")
         self._config: Any = None
-        self._loaded = False
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
@@ -159,7 +158,13 @@ class Lora(LabelTuning):
             self._config = PeftConfig.from_pretrained(str(folder))
         except ModelUnavailable as error:
             raise SkillError(str(error)) from error
-        self._loaded = True
+        broken = [
+            name
+            for name, weight in trainable.model.named_parameters()
+            if "lora_" in name and not bool(weight.isfinite().all())
+        ]
+        if broken:
+            raise SkillError(f"{folder / WEIGHTS} has numbers in {broken[0]} that are none")
 
     @property
     def _layer_name(self) -> str:

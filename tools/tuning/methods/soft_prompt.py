@@ -37,7 +37,7 @@ class SoftPrompt(LabelTuning):
     """A soft prompt before or after the text."""
 
     name: ClassVar[str] = "soft_prompt"
-    rung: ClassVar[int] = 50
+    rung: ClassVar[int] = 56
 
     def __init__(self, task: Task, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(task, settings)

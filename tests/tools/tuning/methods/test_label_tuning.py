@@ -69,7 +69,7 @@ def test_four_rows_are_learned_by_heart_in_less_than_sixty_steps(
     case: Case, tmp_path: Path
 ) -> None:
     kind, own = case
-    shared = {"steps": 45, "epochs": 99, "batch": 4, "evaluate_every": 99}
+    shared = {"steps": 32, "epochs": 99, "batch": 4, "evaluate_every": 99}
     method = kind(TASK, {**own, **shared})
     method.fit(FOUR, [], bench(tmp_path))
     assert labels(method.predict(inputs_of(FOUR))) == [example.labels for example in FOUR]
@@ -112,18 +112,18 @@ def test_the_gradient_reaches_what_is_trained_and_nothing_else(case: Case, tmp_p
 def test_a_fit_that_is_stopped_and_resumed_ends_as_one_that_was_not(
     case: Case, tmp_path: Path
 ) -> None:
-    whole = fit(case, bench(tmp_path), steps=7)
+    whole = fit(case, bench(tmp_path), steps=5)
     seen: list[int] = []
 
     def note(progress: Progress) -> None:
         seen.append(progress.step if progress.stage == "tune" else 0)
 
     half = bench(tmp_path, checkpoints=tmp_path / "state", on_progress=note)
-    half.cancelled = lambda: max(seen, default=0) >= 4
+    half.cancelled = lambda: max(seen, default=0) >= 3
     with pytest.raises(Stopped):
-        fit(case, half, steps=7)
-    assert max(seen) == 4
-    resumed = fit(case, bench(tmp_path, checkpoints=tmp_path / "state"), steps=7)
+        fit(case, half, steps=5)
+    assert max(seen) == 3
+    resumed = fit(case, bench(tmp_path, checkpoints=tmp_path / "state"), steps=5)
     for name, weight in whole.weights().items():
         assert torch.equal(weight, resumed.weights()[name]), name
 
@@ -206,9 +206,9 @@ def test_several_labels_are_learned_each_for_itself(name: str, tmp_path: Path) -
     assert table(found).shape == (4, 3)
 
 
-def test_the_time_is_kept_to(case: Case, tmp_path: Path) -> None:
+def test_the_time_is_kept_to(tmp_path: Path) -> None:
     with pytest.raises(BudgetSpent):
-        fit(case, bench(tmp_path, deadline=0.0))
+        fit(CASES["lora"], bench(tmp_path, deadline=0.0))
 
 
 def test_a_rate_that_is_far_too_high_leaves_the_first_state(tmp_path: Path) -> None:
@@ -235,10 +235,11 @@ def test_a_fit_can_begin_from_a_skill(tuned: Tuned) -> None:
     )
 
 
-def test_a_start_that_does_not_fit_is_said_and_nothing_breaks(case: Case, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["soft_prompt suffix", "kv_prefix front", "lora", "full"])
+def test_a_start_that_does_not_fit_is_said_and_nothing_breaks(name: str, tmp_path: Path) -> None:
     notes: list[str] = []
     at = bench(tmp_path, start=tmp_path, on_progress=lambda p: notes.append(p.note))
-    fit(case, at, steps=1)
+    fit(CASES[name], at, steps=1)
     assert any("begins anew" in note for note in notes)
 
 
