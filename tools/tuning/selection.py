@@ -26,7 +26,7 @@ from tools.tuning.task import Task
 LOSES_AT = 0.1
 """Probability that a candidate is as good as the leader after all, below which it stops. Larger
 values end races sooner and lose good methods more often; CAPO races at 0.2."""
-EXTRA_SHARE = 0.1
+EXTRA_SHARE = 0.05
 """Of the time that is left: blocks beyond the fewest are run while they take no more than this."""
 LOST = "lost"
 """How the verdict on a candidate begins that a paired test ended."""
