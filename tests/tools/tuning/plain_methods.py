@@ -209,7 +209,8 @@ def _constant(task: Task, given: Input, labels: tuple[str, ...]) -> Prediction:
 
 def known(*methods: type[Method]) -> dict[str, type[Method]]:
     """Methods by name, the two controls among them."""
-    return {method.name: method for method in (Majority, Shortest, *methods)}
+    every: tuple[type[Method], ...] = (Majority, Shortest, *methods)
+    return {method.name: method for method in every}
 
 
 GOOD = ("fine", "lovely", "great", "warm", "bright", "happy", "superb", "kind", "sweet", "clever")

@@ -15,7 +15,7 @@ from tests.tools.tuning.plain_methods import (
     reviews,
 )
 from tools.tuning import tuning
-from tools.tuning.errors import DataError, NotBetter, Stopped
+from tools.tuning.errors import DataError, Diverged, NotBetter, Stopped
 from tools.tuning.examples import TextExample
 from tools.tuning.job_folder import Job
 from tools.tuning.job_report import PAGE_FILE, JobReport
@@ -214,7 +214,7 @@ def test_the_next_best_takes_over_where_the_last_fit_of_the_winner_fails(
 
         def fit(self, train: Any, dev: Any, bench: Any) -> None:
             if len(train) >= 96:
-                raise tuning.Diverged("the loss became NaN", step=1)
+                raise Diverged("the loss became NaN", step=1)
             super().fit(train, dev, bench)
 
     job = bureau.job(write_csv(train, reviews(120, noise=9)))
