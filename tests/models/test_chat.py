@@ -99,7 +99,7 @@ def test_with_tool_choice_none_what_looks_like_a_call_is_text() -> None:
 def test_a_thought_lands_in_the_content() -> None:
     model = ScriptedModel(["I will look around here first.\n" + '{"name": "list_files"'])
     reply = model.bind_tools(TOOLS, tool_choice="any", thought_chars=16).invoke("Hi")
-    assert reply.content.startswith("I will look aro")
+    assert reply.text.startswith("I will look aro")
     assert len(reply.content) <= 16 + len(".parquet")
     assert reply.tool_calls
 

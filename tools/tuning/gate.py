@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tools.tuning.design import TEMPLATES
 from tools.tuning.evaluation import Measured, measure, measured, template_spread
 from tools.tuning.examples import Prediction
 from tools.tuning.job_data import JobData
@@ -54,8 +55,8 @@ def judge(
     controls = controls_of(choice)
     dev_controls = {each.method.name: race.score(each) for each in controls}
     dev = measured(data.task, *race.said(winner))
-    spread = template_spread(winner, data.task, race.plan, race.plan.blocks[0], bench)
     if not data.test:
+        spread = _spread(winner, data, race, bench)
         return Evidence(winner, dev, dev_controls, template_spread=spread)
     test, said = measure(method, data.task, data.test, bench)
     found: dict[str, float] = {}
@@ -64,6 +65,7 @@ def judge(
         figure, theirs = measure(fit(control), data.task, data.test, bench)
         found[control.method.name] = figure.metrics.score
         refused = refused or _why_refused(winner, control, race, data, said, theirs)
+    spread = None if refused else _spread(winner, data, race, bench)
     return Evidence(winner, dev, dev_controls, test, found, spread, refused)
 
 
@@ -72,6 +74,15 @@ def controls_of(choice: Choice) -> list[Candidate]:
     return [
         s.candidate for s in choice.standings if choice.verdicts.get(s.candidate.key) == CONTROL
     ]
+
+
+def _spread(winner: Candidate, data: JobData, race: Race, bench: Bench) -> float | None:
+    """Over templates, where there is time to fit one of each without haste."""
+    standing = race.standing(winner)
+    assert standing is not None
+    if 2 * len(TEMPLATES) * standing.seconds > bench.seconds_left:
+        return None
+    return template_spread(winner, data.task, race.plan, race.plan.blocks[0], bench)
 
 
 def _why_refused(

@@ -12,7 +12,7 @@ from tools.tuning.fingerprint import fingerprint
 from tools.tuning.job_spec import DataFile, JobSpec
 from tools.tuning.methods.base import Bench
 from tools.tuning.reading import read_dataset
-from tools.tuning.skill_card import DataFact
+from tools.tuning.skill_card import DataFact, Role
 from tools.tuning.splits import DEV_SHARE, TEST_SHARE, split
 from tools.tuning.task import Task
 
@@ -64,13 +64,14 @@ def read_data(spec: JobSpec, bench: Bench) -> JobData:
     train = _read(spec, spec.train, None)
     dev = _read(spec, spec.dev, train.task) if spec.dev else None
     test = _read(spec, spec.test, train.task) if spec.test else None
+    named: tuple[tuple[Role, DataFile | None, Dataset | None], ...] = (
+        ("train", spec.train, train),
+        ("dev", spec.dev, dev),
+        ("test", spec.test, test),
+    )
     facts = tuple(
         DataFact(role=role, name=Path(file.path).name, sha256=file.sha256, rows=len(found))
-        for role, file, found in (
-            ("train", spec.train, train),
-            ("dev", spec.dev, dev),
-            ("test", spec.test, test),
-        )
+        for role, file, found in named
         if file is not None and found is not None
     )
     lines = report(train, dev, test, longest_tokens=LONGEST_TOKENS).lines()

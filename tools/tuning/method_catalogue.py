@@ -41,7 +41,7 @@ def method_class(name: str) -> type[Method]:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(METHODS)}"
         raise MethodUnsuitable(f"there is no method {name[:80]!r}; {hint}")
     file, _, title = METHODS[name].partition(":")
-    found = getattr(import_module(f"tools.tuning.methods.{file}"), title)
+    found: type[Method] = getattr(import_module(f"tools.tuning.methods.{file}"), title)
     assert issubclass(found, Method)
     return found
 

@@ -27,10 +27,14 @@ class Fact(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+Role = Literal["train", "dev", "test"]
+"""What a file of examples was used for."""
+
+
 class DataFact(Fact):
     """A file that the skill was made of."""
 
-    role: Literal["train", "dev", "test"]
+    role: Role
     name: Line
     """The file's name without its folder."""
     sha256: Sha256

@@ -18,7 +18,7 @@ finite = st.floats(-60, 60)
 
 
 @given(arrays(float, (5, 3), elements=finite), arrays(float, 3, elements=finite))
-def test_probabilities_sum_to_one_or_stand_alone(scores: np.ndarray, offsets: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_probabilities_sum_to_one_or_stand_alone(scores: np.ndarray, offsets: np.ndarray) -> None:
     single = probabilities(margins(scores, multi_label=False), offsets, multi_label=False)
     assert single.sum(1) == pytest.approx(1)
     several = probabilities(margins(scores, multi_label=True), offsets[:2], multi_label=True)

@@ -62,7 +62,9 @@ class EncoderLora(Encoder):
         config.base_model_name_or_path = self._base.name  # not a folder of this machine
         config.inference_mode = True
         config.save_pretrained(str(folder))
-        write_tensors(folder / ADAPTER, get_peft_model_state_dict(wrapped, save_embedding_layers=False))
+        write_tensors(
+            folder / ADAPTER, get_peft_model_state_dict(wrapped, save_embedding_layers=False)
+        )
         write_tensors(folder / HEAD_FILE, self.labeller.network.top())
 
     def load_weights(self, folder: Path, bench: Bench, base: Mapping[str, Any]) -> None:

@@ -59,5 +59,7 @@ def _add_shapes(tagger: Any, body: Any, shapes: Tensor) -> None:
         return
     known = types.weight.detach()
     rows = torch.cat([known, known[:1] + shapes])
-    body.embeddings.token_type_embeddings = nn.Embedding.from_pretrained(rows, freeze=False)
+    wider = nn.Embedding(len(rows), rows.shape[1])
+    wider.weight = nn.Parameter(rows)
+    body.embeddings.token_type_embeddings = wider
     tagger.config.type_vocab_size = len(rows)

@@ -173,7 +173,8 @@ class ZeroShot(LanguageModelMethod):
         words = word_ids(tokenizer, one.lead.strip(), one.words)
         scorer = LabelScorer(self.opened.reader, [], words)
         lead = [*start_ids(tokenizer), *encode(tokenizer, one.lead.strip())]
-        return self._margins(scorer.scores([lead])).mean(0)
+        mean: Numbers = self._margins(scorer.scores([lead])).mean(0)
+        return mean
 
     def _margins(self, scores: Numbers) -> Numbers:
         return calibration.margins(scores, multi_label=self.task.multi_label)

@@ -24,7 +24,7 @@ QUICK = {"epochs": 15, "lr": 3e-3, "batch": 8}
 )
 def test_learns_every_kind_of_task(problem: str, least: float, tiny_bench: Bench) -> None:
     task, make = PROBLEMS[problem]
-    method = Encoder(task, {**QUICK, "epochs": 40 if problem == "pairs" else 15})
+    method = Encoder(task, {**QUICK, "epochs": 25 if problem == "pairs" else 12})
     method.fit(make(48), make(16, seed=1), tiny_bench)
     test = make(40, seed=2)
     assert mean_score(tally(test, method.predict(inputs_of(test)))) >= least
@@ -118,7 +118,7 @@ def test_a_saved_tagger_is_one_of_plain_transformers(tiny_bench: Bench, tmp_path
 def test_the_same_seed_gives_the_same_weights(tiny_bench: Bench) -> None:
     found = []
     for seed in (3, 3, 4):
-        method = Encoder(CLASSES, QUICK)
+        method = Encoder(CLASSES, {**QUICK, "epochs": 3})
         method.fit(classes(24), [], replace(tiny_bench, seed=seed))
         found.append(method.labeller.network.head.weight.detach().clone())
     assert torch.equal(found[0], found[1])

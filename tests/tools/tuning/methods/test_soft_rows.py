@@ -33,9 +33,9 @@ def by_hand(reader: Reader, *parts: list[int] | Tensor) -> Tensor:
     vectors = [reader.embed(torch.tensor(p)) if isinstance(p, list) else p for p in parts]
     whole = torch.cat(vectors)[None]
     with torch.no_grad():
-        return reader.model.base_model(inputs_embeds=whole, use_cache=False).last_hidden_state[
-            0, -1
-        ]
+        read = reader.model.base_model(inputs_embeds=whole, use_cache=False)
+    last: Tensor = read.last_hidden_state[0, -1]
+    return last
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
