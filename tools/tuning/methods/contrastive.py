@@ -36,7 +36,11 @@ from tools.tuning.methods.recipe import Loss, Recipe, Trained
 from tools.tuning.task import Task, TaskKind
 
 FILE = "head.safetensors"
+TIMES_SEEN = 20
+"""Each text is in so many batches: with 8 a class of TREC, 30 steps reached 0.80 as 60 did."""
+LEAST_STEPS = 40
 MOST_STEPS = 500
+"""Beyond it a large data set would take hours, and an encoder with a head is better there."""
 
 
 class Contrastive(Method):
@@ -57,9 +61,9 @@ class Contrastive(Method):
     @classmethod
     def defaults(cls) -> dict[str, Any]:
         return {
-            "lr": 1e-4,
-            "batch": 32,
-            "steps": 0,
+            "lr": 1e-4,  # SetFit's 2e-5 is for larger encoders; 3e-5 was 0.01 to 0.02 below
+            "batch": 32,  # texts, which are 496 pairs
+            "steps": 0,  # 0: by the number of examples
             "warmup": 0.1,
             "weight_decay": 0.01,
             "max_tokens": 256,
@@ -174,6 +178,6 @@ class Contrastive(Method):
         )
 
     def _steps(self, rows: int) -> int:
-        """Each text about 40 times, between 60 and 500 steps."""
-        wanted = int(self.settings["steps"]) or 40 * rows // int(self.settings["batch"])
-        return min(MOST_STEPS, max(60, wanted)) if not self.settings["steps"] else wanted
+        given = int(self.settings["steps"])
+        wanted = TIMES_SEEN * rows // int(self.settings["batch"])
+        return given or min(MOST_STEPS, max(LEAST_STEPS, wanted))

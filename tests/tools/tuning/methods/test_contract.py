@@ -1,6 +1,7 @@
 """What every method on an encoder, and every control, must do: one list of promises for all."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +64,28 @@ def fitted(name: str, problem: str, bench: Bench) -> tuple[Method, list[Example]
     return method, make(12, seed=2)
 
 
+@pytest.fixture(scope="session")
+def skills(
+    tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, str], tuple[Method, Path]]:
+    """A fitted method by its name and problem, and the folder that it was saved in."""
+    bench = Bench(tmp_path_factory.mktemp("skills-home"), base=str(tiny_folder), device="cpu")
+    made: dict[tuple[str, str], tuple[Method, Path]] = {}
+
+    def skill(name: str, problem: str) -> tuple[Method, Path]:
+        if (name, problem) not in made:
+            method, _ = fitted(name, problem, bench)
+            folder = tmp_path_factory.mktemp("skills") / name
+            method.save(folder)
+            made[name, problem] = method, folder
+        return made[name, problem]
+
+    return skill
+
+
+Skills = Callable[[str, str], tuple[Method, Path]]
+
+
 def distance(some: list[Prediction], others: list[Prediction]) -> float:
     """The largest difference of any probability; the answers must be the same."""
     worst = 0.0
@@ -81,10 +104,10 @@ def distance(some: list[Prediction], others: list[Prediction]) -> float:
 
 @pytest.mark.parametrize(("name", "problem"), CASES)
 def test_fits_predicts_saves_and_loads(
-    name: str, problem: str, tiny_bench: Bench, tmp_path: Path
+    name: str, problem: str, tiny_bench: Bench, skills: Skills
 ) -> None:
-    method, test = fitted(name, problem, tiny_bench)
-    inputs = inputs_of(test)
+    method, folder = skills(name, problem)
+    inputs = inputs_of(PROBLEMS[problem][1](12, seed=2))
     predictions = method.predict(inputs)
     assert len(predictions) == len(inputs)
     check_shape(method, inputs, predictions)
@@ -92,11 +115,8 @@ def test_fits_predicts_saves_and_loads(
     one_by_one = [method.predict([given])[0] for given in inputs]
     assert distance(predictions, one_by_one) < 1e-5
 
-    method.save(tmp_path / "skill")
-    assert all(
-        path.suffix in (".json", ".safetensors", ".jinja") for path in (tmp_path / "skill").iterdir()
-    )
-    again = type(method).load(tmp_path / "skill", tiny_bench)
+    assert {path.suffix for path in folder.iterdir()} <= {".json", ".safetensors", ".jinja"}
+    again = type(method).load(folder, tiny_bench)
     assert type(again) is type(method)
     assert again.settings == method.settings
     assert distance(again.predict(inputs), predictions) < 1e-6
@@ -124,16 +144,16 @@ def check_shape(method: Method, inputs: list[Input], predictions: list[Predictio
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_takes_any_text(name: str, tiny_bench: Bench) -> None:
-    method, _ = fitted(name, "classes", tiny_bench)
+def test_takes_any_text(name: str, skills: Skills) -> None:
+    method, _ = skills(name, "classes")
     inputs: list[Input] = [TextInput(text) for text in STRANGE_TEXTS]
     check_shape(method, inputs, method.predict(inputs))
     assert method.predict([]) == []
 
 
 @pytest.mark.parametrize("name", [name for name in QUICK if name != "contrastive"])
-def test_takes_any_words(name: str, tiny_bench: Bench) -> None:
-    method, _ = fitted(name, "tags", tiny_bench)
+def test_takes_any_words(name: str, skills: Skills) -> None:
+    method, _ = skills(name, "tags")
     inputs: list[Input] = [
         TokenInput(tuple(STRANGE_TEXTS)),
         TokenInput(("Anna", "went", "to", "Berlin", ".") * 60),
@@ -202,10 +222,10 @@ def test_a_resumed_fit_equals_an_uninterrupted_one(
 @pytest.mark.parametrize("name", ["nearest", "linear_head", "encoder_lora"])
 @pytest.mark.parametrize("problem", ["classes", "tags"])
 def test_another_encoder_or_tokenizer_is_refused(
-    name: str, problem: str, tiny_bench: Bench, tmp_path: Path
+    name: str, problem: str, tiny_bench: Bench, tmp_path: Path, skills: Skills
 ) -> None:
-    method, _ = fitted(name, problem, tiny_bench)
-    method.save(tmp_path / "skill")
+    method, folder = skills(name, problem)
+    shutil.copytree(folder, tmp_path / "skill")
     other = write_encoder(tmp_path / "other", window=64, seed=1)
     with pytest.raises(SkillError, match="made for the weights"):
         type(method).load(tmp_path / "skill", replace(tiny_bench, base=str(other)))
@@ -253,24 +273,17 @@ def other_names(path: Path) -> None:
 )
 @pytest.mark.parametrize("harm", [nothing, half, not_numbers, another_shape, other_names])
 def test_a_broken_file_is_named(
-    name: str, harm: Callable[[Path], None], tiny_bench: Bench, tmp_path: Path
+    name: str, harm: Callable[[Path], None], tiny_bench: Bench, tmp_path: Path, skills: Skills
 ) -> None:
-    method = method_class(name)(
-        CLASSES, {**QUICK[name], **({"epochs": 1} if "enc" in name else {})}
-    )
-    method.fit(classes(6), [], tiny_bench)
-    for file in sorted(path.name for path in _saved(method, tmp_path / "whole").glob("*.safe*")):
-        folder = _saved(method, tmp_path / file)
+    method, whole = skills(name, "classes")
+    for file in sorted(path.name for path in whole.glob("*.safetensors")):
+        folder = tmp_path / file
+        shutil.copytree(whole, folder)
         harm(folder / file)
         with pytest.raises(SkillError) as error:
             type(method).load(folder, tiny_bench)
         assert str(folder) in str(error.value)
         assert "\n" not in str(error.value)
-
-
-def _saved(method: Method, folder: Path) -> Path:
-    method.save(folder)
-    return folder
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -310,8 +323,8 @@ def test_sentences_may_lack_entities(name: str, tiny_bench: Bench) -> None:
     check_shape(method, inputs, method.predict(inputs))
 
 
-def test_text_examples_keep_their_order(tiny_bench: Bench) -> None:
-    method, _ = fitted("linear_head", "classes", tiny_bench)
+def test_text_examples_keep_their_order(skills: Skills) -> None:
+    method, _ = skills("linear_head", "classes")
     train = classes(32)
     said = method.predict(inputs_of(train))
     right = [

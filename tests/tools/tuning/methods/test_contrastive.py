@@ -34,8 +34,8 @@ def closeness(method: Contrastive) -> float:
 
 def test_the_number_of_steps_grows_with_the_examples_and_has_an_end() -> None:
     method = Contrastive(CLASSES)
-    assert method._steps(10) == 60
-    assert 60 < method._steps(200) < method._steps(300)
+    assert method._steps(10) == 40
+    assert 40 < method._steps(200) < method._steps(300)
     assert method._steps(10**6) == MOST_STEPS
     assert Contrastive(CLASSES, {"steps": 7})._steps(10**6) == 7
 
