@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tools.tuning.decision import CONTROL, Choice
 from tools.tuning.design import TEMPLATES
 from tools.tuning.evaluation import Measured, measure, measured, template_spread
 from tools.tuning.examples import Prediction
 from tools.tuning.job_data import JobData
 from tools.tuning.methods.base import Bench, Method
 from tools.tuning.race import Candidate, Race
-from tools.tuning.selection import CONTROL, Choice
 from tools.tuning.tally import difference, tally
 
 CHANCE_AT = 0.05

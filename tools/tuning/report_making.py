@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from tools.tuning.decision import Choice
 from tools.tuning.evaluation import Measured
 from tools.tuning.gate import Evidence
 from tools.tuning.job_data import JobData
 from tools.tuning.job_report import Curve, Figures, JobReport, RaceRow
 from tools.tuning.job_spec import JobSpec
 from tools.tuning.race import Race
-from tools.tuning.selection import Choice
 
 
 def report_of(

@@ -1,25 +1,21 @@
 """Chooses a method by measurement: cheap ones first, dear ones only as far as the time allows.
 
-    entrants = candidates(task, rows, AUTO)
-    choice = choose(task, entrants, race, Costs(task, plan, rows, bench), deadline=bench.deadline)
+    choice = choose(task, candidates(task, rows, AUTO), race, costs)
     choice.winner, choice.standings, choice.skipped
 
 In this order: the controls; every method with its likeliest settings, the quickest first; the rest
-of the grids, best method first. A candidate stops as soon as a paired test says that it loses. Of
-the methods within one standard error of the best, the cheapest wins; one that does not score above
-the controls never does.
+of the grids, best method first. A candidate stops as soon as a paired test says that it loses.
+`decision.py` says who wins.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
 from models.errors import ModelError
+from tools.tuning.decision import LOST, Choice, Decision, Skipped
 from tools.tuning.errors import BudgetSpent, Diverged, MethodUnsuitable
 from tools.tuning.job_spec import AUTO
-from tools.tuning.method_catalogue import CONTROLS, METHODS, method_class
-from tools.tuning.methods.base import Method
-from tools.tuning.race import Candidate, Race, Standing
+from tools.tuning.method_catalogue import CONTROLS
+from tools.tuning.race import Candidate, Race
 from tools.tuning.selection_costs import Costs
 from tools.tuning.task import Task
 
@@ -28,77 +24,6 @@ LOSES_AT = 0.1
 values end races sooner and lose good methods more often; CAPO races at 0.2."""
 EXTRA_SHARE = 0.05
 """Of the time that is left: blocks beyond the fewest are run while they take no more than this."""
-LOST = "lost"
-"""How the verdict on a candidate begins that a paired test ended."""
-CONTROL = "a control"
-"""The verdict on a control."""
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A candidate that was not measured to the end, and why."""
-
-    label: str
-    why: str
-
-
-@dataclass(slots=True)
-class Choice:
-    """What came of a race."""
-
-    winner: Candidate | None = None
-    """None where nothing scored above the controls."""
-    ranking: list[Candidate] = field(default_factory=list)
-    """The winner, then the others that would do, the next best first."""
-    best_control: Candidate | None = None
-    standings: list[Standing] = field(default_factory=list)
-    """Every candidate that was measured, the best first."""
-    skipped: list[Skipped] = field(default_factory=list)
-    verdicts: dict[str, str] = field(default_factory=dict)
-    """By candidate key: why it was taken, or not."""
-    why: str = ""
-    """The choice in a sentence."""
-
-
-def candidates(
-    task: Task,
-    rows: int,
-    name: str,
-    settings: Mapping[str, Any] | None = None,
-    classes: Mapping[str, type[Method]] | None = None,
-) -> list[Candidate]:
-    """Who takes part: the controls, and all methods or the named one, each with its grid.
-
-    Args:
-        name: `auto` or a method's name.
-        settings: of the named method; its grid is then left out.
-        classes: the methods by name; the catalogue's where left out.
-
-    Raises:
-        MethodUnsuitable: the named method cannot serve the task.
-        ValueError: it knows no such setting.
-    """
-    known = dict(classes) if classes is not None else {}
-    names = list(classes if classes is not None else METHODS)
-
-    def found(each: str) -> type[Method]:
-        return known.get(each) or method_class(each)
-
-    if name != AUTO:
-        if why := found(name).unsuitable(task, rows):
-            raise MethodUnsuitable(f"method {name}: {why}")
-        names = [each for each in CONTROLS if each in names and each != name] + [name]
-    entrants: list[Candidate] = []
-    for method in map(found, names):
-        grid = method.grid(task, rows) or [{}]
-        if settings and method.name == name:
-            grid = [dict(settings)]
-        if method.name in CONTROLS and name != method.name:
-            grid = grid[:1]
-        entrants += [Candidate(method, each, level) for level, each in enumerate(grid)]
-    for candidate in entrants:
-        candidate.method.complete(candidate.settings)
-    return entrants
 
 
 def choose(
@@ -155,7 +80,7 @@ class _Choosing:
             self._take(candidate, ())
         if not self.measured:
             raise BudgetSpent("the time was over before anything was measured; give more --budget")
-        return self._decide()
+        return Decision(self.race, self.measured, self.choice, self.named).decide()
 
     def _score(self, candidate: Candidate) -> float:
         return self.race.score(candidate)
@@ -267,87 +192,3 @@ class _Choosing:
             if each.method.name not in CONTROLS and each.key not in self.choice.verdicts
         ]
         return max(running, key=self._score, default=None)
-
-    # the decision
-
-    def _decide(self) -> Choice:
-        choice, race = self.choice, self.race
-        found = [race.standing(each) for each in self.measured]
-        choice.standings = sorted(
-            (each for each in found if each is not None), key=lambda s: -s.score
-        )
-        controls = [c for c in self.measured if self._is_control(c)]
-        choice.best_control = max(controls, key=self._score, default=None)
-        for each in controls:
-            choice.verdicts[each.key] = CONTROL
-        able = [each for each in self._best_of_methods() if self._beats(each, controls)]
-        if not able:
-            choice.why = self._why_none(controls)
-            return choice
-        best = max(able, key=self._score)
-        near = [each for each in able if each is best or self._within_error(best, each)]
-        winner = min(near, key=lambda each: (each.method.rung, -self._score(each)))
-        choice.winner = winner
-        rest = sorted((e for e in able if e is not winner), key=lambda e: -self._score(e))
-        choice.ranking = [winner, *rest]
-        for each in able:
-            choice.verdicts[each.key] = (
-                "chosen" if each is winner else self._verdict(each, winner, best)
-            )
-        choice.why = self._why(winner, best)
-        return choice
-
-    def _is_control(self, candidate: Candidate) -> bool:
-        name = candidate.method.name
-        return name in CONTROLS and not (name == self.named == "nearest")
-
-    def _best_of_methods(self) -> list[Candidate]:
-        """Each method with the settings that did best."""
-        best: dict[str, Candidate] = {}
-        for each in self.measured:
-            if self._is_control(each):
-                continue
-            if each.key in self.choice.verdicts and each.level:
-                continue  # stopped early, so its score is of few blocks
-            kept = best.get(each.method.name)
-            if kept is None or self._gains(each, kept) > 0:
-                best[each.method.name] = each
-        return list(best.values())
-
-    def _gains(self, one: Candidate, other: Candidate) -> float:
-        return self.race.compare(one, other)[0]
-
-    def _beats(self, candidate: Candidate, controls: Sequence[Candidate]) -> bool:
-        if candidate.key in self.choice.verdicts:
-            return False  # it lost the race
-        beaten = all(self._gains(candidate, control) > 0 for control in controls)
-        if not beaten:
-            self.choice.verdicts[candidate.key] = "not above the controls"
-        return beaten
-
-    def _within_error(self, best: Candidate, other: Candidate) -> bool:
-        gain, error, _ = self.race.compare(best, other)
-        return gain <= error
-
-    def _verdict(self, each: Candidate, winner: Candidate, best: Candidate) -> str:
-        if each is best or self._within_error(best, each):
-            return "no better than the chosen one by more than one standard error, and dearer"
-        return f"{self._gains(best, each):.3f} behind {best.label}"
-
-    def _why(self, winner: Candidate, best: Candidate) -> str:
-        said = f"{winner.label} scores {self._score(winner):.3f} on held-out rows"
-        if best is not winner:
-            gain, error, _ = self.race.compare(best, winner)
-            said += (
-                f"; {best.label} is {gain:.3f} better, within one standard error ({error:.3f}),"
-                " and dearer"
-            )
-        return said
-
-    def _why_none(self, controls: Sequence[Candidate]) -> str:
-        best = self.choice.best_control
-        if best is None:
-            return "nothing was measured against a control"
-        others = [s for s in self.choice.standings if not self._is_control(s.candidate)]
-        reached = f"the best of the others {others[0].score:.3f}" if others else "nothing else ran"
-        return f"the control {best.label} scores {self._score(best):.3f}, {reached}"

@@ -9,7 +9,7 @@ leaves its trace in the job's folder, so a job that was killed goes on where it 
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from memory import durable
 from models.errors import ModelError
 from tools.tuning.blocks import apart, plan_blocks
 from tools.tuning.card_facts import card_of
+from tools.tuning.decision import Choice
+from tools.tuning.entrants import candidates
 from tools.tuning.errors import BudgetSpent, Diverged, MethodUnsuitable, NotBetter
 from tools.tuning.gate import Evidence, judge
 from tools.tuning.job_data import JobData, read_data
@@ -26,11 +28,12 @@ from tools.tuning.job_report import PAGE_FILE, Curves
 from tools.tuning.job_spec import JobSpec
 from tools.tuning.kept_examples import write_examples
 from tools.tuning.methods.base import Method, Progress
+from tools.tuning.outcome import Outcome, made_by
 from tools.tuning.race import Candidate, Race
 from tools.tuning.race_log import RaceLog
 from tools.tuning.report_making import report_of
 from tools.tuning.report_page import page
-from tools.tuning.selection import Choice, candidates, choose
+from tools.tuning.selection import choose
 from tools.tuning.selection_costs import Costs, mean_tokens
 from tools.tuning.skill_store import Skill, SkillStore
 
@@ -42,29 +45,6 @@ GRACE_SHARE = 0.1
 """Of the budget: the last fit and measurement may overrun it by so much, before all is lost."""
 
 OnEvent = Callable[[dict[str, Any]], object]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a job came to."""
-
-    skill: str
-    version: int
-    method: str
-    settings: dict[str, Any]
-    metric: str
-    dev: float | None
-    test: float | None
-    low: float | None
-    high: float | None
-    """The 95 % interval of the figure on the sealed rows."""
-    controls: dict[str, float]
-    seconds: float
-    why: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return asdict(self)
 
 
 def run(
@@ -114,8 +94,8 @@ class _Tuning:
 
     def run(self) -> Outcome:
         store = SkillStore(self.home)
-        if (skill := _made_by(store, self.spec.skill, self.job.id)) is not None:
-            return self._outcome(skill, "registered by an earlier attempt")
+        if (skill := made_by(store, self.spec.skill, self.job.id)) is not None:
+            return Outcome.of(skill, self._seconds(), "registered by an earlier attempt")
         self._phase("read")
         data = read_data(self.spec, self.bench)
         self.notes += data.notes
@@ -131,7 +111,7 @@ class _Tuning:
         skill = self._registered(store, data, race, choice, evidence, method)
         status = f"registered as version {skill.version} of `{skill.name}`"
         self._report(data, race, choice, status, evidence)
-        return self._outcome(skill, choice.why)
+        return Outcome.of(skill, self._seconds(), choice.why)
 
     def _not_better(
         self,
@@ -306,30 +286,3 @@ class _Tuning:
     def _seconds(self) -> float:
         """Of all attempts."""
         return max(self.job.seconds_used(), time.monotonic() - self.started)
-
-    def _outcome(self, skill: Skill, why: str) -> Outcome:
-        card, test, dev = skill.card, skill.card.test, skill.card.dev
-        best = test or dev
-        return Outcome(
-            skill=skill.name,
-            version=skill.version,
-            method=card.method,
-            settings=card.settings,
-            metric=best.metric if best else "",
-            dev=dev.value if dev else None,
-            test=test.value if test else None,
-            low=test.low if test else None,
-            high=test.high if test else None,
-            controls=dict(test.controls) if test else {},
-            seconds=round(self._seconds(), 3),
-            why=why,
-        )
-
-
-def _made_by(store: SkillStore, name: str, job: str) -> Skill | None:
-    """The version that an earlier attempt of the job registered before it was killed."""
-    for version in store.versions(name):
-        skill = store.get(name, version)
-        if skill.card.job == job:
-            return skill
-    return None

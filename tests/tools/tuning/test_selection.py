@@ -22,12 +22,14 @@ from tests.tools.tuning.plain_methods import (
     reviews,
 )
 from tools.tuning.blocks import Plan, plan_blocks
+from tools.tuning.decision import Choice
+from tools.tuning.entrants import candidates
 from tools.tuning.errors import BudgetSpent, Diverged, MethodUnsuitable, Stopped
 from tools.tuning.job_spec import AUTO
 from tools.tuning.methods.base import Bench, Method
 from tools.tuning.race import Race
 from tools.tuning.race_log import RaceLog
-from tools.tuning.selection import Choice, candidates, choose
+from tools.tuning.selection import choose
 from tools.tuning.selection_costs import Costs
 
 

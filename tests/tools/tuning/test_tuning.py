@@ -23,8 +23,8 @@ from tools.tuning.job_spec import DataFile, JobSpec
 from tools.tuning.job_store import JobStore
 from tools.tuning.kept_examples import FILE as EXAMPLES
 from tools.tuning.methods.base import Method
+from tools.tuning.outcome import Outcome
 from tools.tuning.skill_store import SkillStore
-from tools.tuning.tuning import Outcome
 
 
 def write_csv(path: Path, rows: Sequence[TextExample]) -> Path:
