@@ -24,7 +24,7 @@ QUICK = {"epochs": 15, "lr": 3e-3, "batch": 8}
 )
 def test_learns_every_kind_of_task(problem: str, least: float, tiny_bench: Bench) -> None:
     task, make = PROBLEMS[problem]
-    method = Encoder(task, {**QUICK, "epochs": 25 if problem == "pairs" else 12})
+    method = Encoder(task, {**QUICK, "epochs": 40 if problem == "pairs" else 12})
     method.fit(make(48), make(16, seed=1), tiny_bench)
     test = make(40, seed=2)
     assert mean_score(tally(test, method.predict(inputs_of(test)))) >= least
@@ -56,7 +56,7 @@ def capitals(count: int, seed: int = 0) -> list[Example]:
 def test_an_encoder_without_capitals_sees_them_through_shapes(weights: Path) -> None:
     scores = {}
     for shapes in (True, False):
-        method = Encoder(Task("ner", ("PER",)), {"epochs": 5, "batch": 16, "shapes": shapes})
+        method = Encoder(Task("ner", ("PER",)), {"epochs": 8, "batch": 16, "shapes": shapes})
         method.fit(capitals(48), [], Bench(weights, device="cpu"))
         test = capitals(24, seed=1)
         scores[shapes] = mean_score(tally(test, method.predict(inputs_of(test))))
