@@ -5,10 +5,10 @@ Nothing heavy is imported before a skill is asked.
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import polars as pl
 from langchain_core.tools import BaseTool
@@ -22,6 +22,7 @@ from tools.table_files import table_bytes
 from tools.table_show import count_text, show
 
 if TYPE_CHECKING:
+    from tools.tuning.examples import Input, Prediction
     from tools.tuning.methods.base import Method
     from tools.tuning.skill_shelf import SkillShelf
 
@@ -179,18 +180,31 @@ def said_plainly(path: str = "the file") -> Iterator[None]:
 
 def _apply(method: "Method", source: Path, target: Path, text_column: str) -> tuple[str, ...]:
     from tools.tuning.apply import apply_file
+    from tools.tuning.errors import BudgetSpent
 
-    give_up = time.monotonic() + APPLY_SECONDS
+    hurried = cast("Method", _Hurried(method, time.monotonic() + APPLY_SECONDS))
+    try:
+        return apply_file(hurried, source, target, text_column=text_column or None).columns
+    except BudgetSpent as error:
+        raise ToolFailed(
+            f"{error}; a file as long as this is for the command `tuneward skills apply`"
+        ) from error
 
-    def watch(rows: int) -> None:
-        if time.monotonic() > give_up:
-            raise ToolFailed(
-                f"after {APPLY_SECONDS:.0f} s only {rows:,} rows were answered; a file as long "
-                "as this is for the command `tuneward skills apply`"
-            )
 
-    done = apply_file(method, source, target, text_column=text_column or None, progress=watch)
-    return done.columns
+class _Hurried:
+    """A method that gives up in time: a tool that nobody waits for any more must not write."""
+
+    def __init__(self, method: "Method", deadline: float) -> None:
+        from tools.tuning.methods.base import Bench
+
+        self.task = method.task
+        self._method = method
+        self._bench = Bench(Path(), deadline=deadline)
+
+    def predict(self, inputs: "Sequence[Input]") -> "list[Prediction]":
+        from tools.tuning.race import predict_all
+
+        return predict_all(self._method, inputs, self._bench)
 
 
 def _answers(method: "Method", texts: list[str]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ same arguments it waits on. What it answers is the evidence, so that the next st
 it: another method, other data, or the measured reason to stop.
 """
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +15,7 @@ from pydantic import Field
 from tools.base import Column, Ground, SkillName, tool
 from tools.context import ToolContext
 from tools.errors import ToolFailed, ToolRetry, TuningSpent
-from tools.skills import copied, said_plainly, shelf_of
+from tools.skills import APPLY_SECONDS, copied, said_plainly, shelf_of
 
 if TYPE_CHECKING:
     from tools.tuning.job_folder import Job, JobState
@@ -144,7 +145,8 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
                 label_column=label_column or None,
                 task=task,
             )
-            figures, _ = measure(fitted, task, data.examples, Bench(shelf.home))
+            bench = Bench(shelf.home, deadline=time.monotonic() + APPLY_SECONDS)
+            figures, _ = measure(fitted, task, data.examples, bench)
         about = figures.metrics
         head = (
             f"{skill} on {path}: {about.name} {about.score:.3f} (95 % {figures.low:.3f}-"

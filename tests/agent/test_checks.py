@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from agent.check_specs import Check
-from agent.checks import CheckResult, Evidence, evaluate, label
+from agent.checks import CheckResult, Evidence, Figures, evaluate, label
+from tools.tuning.errors import SkillError
 from tools.workspace import Workspace
 
 CHECK: TypeAdapter[Any] = TypeAdapter(Check)
@@ -418,3 +419,66 @@ def test_a_check_is_named_by_its_kind_and_file() -> None:
     assert label(CHECK.validate_python({"file": "./out//a.txt"})) == "file out/a.txt"
     assert label(CHECK.validate_python({"json": {"path": "a.json"}})) == "json a.json"
     assert label(CHECK.validate_python({"answer": {"contains": "x"}})) == "answer"
+
+
+class Shelf:
+    """One skill, and what was measured of it."""
+
+    def figure(self, name: str, metric: str, split: str) -> float:
+        if (name, metric, split) != ("mood", "accuracy", "test"):
+            raise SkillError(f"skill `{name}` has no figure {metric!r} on {split}")
+        return 0.8214
+
+
+def measured(check: dict[str, Any], space: Workspace, skills: Figures | None) -> CheckResult:
+    return evaluate(CHECK.validate_python({"metric": check}), Evidence(space, skills=skills))
+
+
+METRIC = {"skill": "mood", "name": "accuracy"}
+
+
+class TestMetric:
+    @pytest.mark.parametrize(
+        ("limits", "passes", "found"),
+        [
+            ({"at_least": 0.8}, True, "mood has accuracy 0.821 on test"),
+            ({"at_least": 0.8214}, True, "mood has accuracy 0.821 on test"),
+            ({"at_least": 0.9}, False, "mood has accuracy 0.821 on test, which is too low"),
+            ({"at_most": 0.7}, False, "mood has accuracy 0.821 on test, which is too high"),
+            ({"at_least": 0.8, "at_most": 0.9}, True, "mood has accuracy 0.821 on test"),
+        ],
+    )
+    def test_the_figure_of_the_version_in_use_is_compared(
+        self, space: Workspace, limits: dict[str, float], passes: bool, found: str
+    ) -> None:
+        result = measured({**METRIC, **limits}, space, Shelf())
+        assert (result.passed, result.found) == (passes, found)
+        assert result.check == "metric mood accuracy"
+
+    @pytest.mark.parametrize("other", [{"skill": "moot"}, {"name": "macro_f1"}, {"split": "dev"}])
+    def test_what_was_not_measured_does_not_pass(
+        self, space: Workspace, other: dict[str, str]
+    ) -> None:
+        result = measured({**METRIC, "at_least": 0.0, **other}, space, Shelf())
+        assert not result.passed
+        assert "has no figure" in result.found
+
+    def test_without_skills_nothing_passes(self, space: Workspace) -> None:
+        result = measured({**METRIC, "at_least": 0.0}, space, None)
+        assert (result.passed, result.found) == (False, "there is no skill mood")
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {},
+            {"at_least": 0.9, "at_most": 0.8},
+            {"at_least": "high"},
+            {"at_least": float("nan")},
+            {"at_least": 0.5, "name": "acuracy"},
+            {"at_least": 0.5, "skill": "../mood"},
+            {"at_least": 0.5, "split": "train"},
+        ],
+    )
+    def test_a_check_that_could_not_be_meant_is_refused(self, wrong: dict[str, Any]) -> None:
+        with pytest.raises(ValidationError):
+            CHECK.validate_python({"metric": {**METRIC, **wrong}})

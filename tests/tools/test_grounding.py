@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, cast, get_args
 import jsonschema
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import Field
 
 from tools.base import (
     Column,
@@ -16,6 +17,7 @@ from tools.base import (
     NewFile,
     NewTable,
     Page,
+    SkillName,
     Value,
     tool,
 )
@@ -355,6 +357,59 @@ def test_a_tool_whose_every_call_was_made_is_gone() -> None:
 def test_a_call_with_composed_text_is_not_barred() -> None:
     schema = ground(arguments_schema(save), Shelf(), [{"path": "a.txt", "text": "x"}])
     assert accepts(schema, {"path": "a.txt", "text": "x"})
+
+
+@tool(effect="read")
+def ask(skill: SkillName, text: str = "x") -> str:
+    """Ask.
+
+    Args:
+        skill: which.
+        text: what.
+    """
+    return ""
+
+
+@tool(effect="read")
+def find(
+    skill: Annotated[str, Ground("skill", task="ner")],
+    types: Annotated[
+        list[Annotated[str, Ground("label", of="skill")]], Field(min_length=1, max_length=3)
+    ],
+) -> str:
+    """Find.
+
+    Args:
+        skill: which.
+        types: what.
+    """
+    return ""
+
+
+SKILLS = {"names": "ner", "mood": "classification", "drugs": "ner"}
+
+
+def test_a_skill_is_one_that_is_registered() -> None:
+    schema = ground(arguments_schema(ask), Shelf(skills=SKILLS))
+    assert accepts(schema, {"skill": "mood"})
+    assert accepts(schema, {"skill": "drugs"})
+    assert not accepts(schema, {"skill": "moot"})
+    assert ground(arguments_schema(ask), Shelf()) is None
+
+
+def test_a_skill_for_one_kind_of_task_is_of_that_kind() -> None:
+    schema = ground(arguments_schema(find), Shelf(skills=SKILLS))
+    assert accepts(schema, {"skill": "names", "types": ["PER"]})
+    assert not accepts(schema, {"skill": "mood", "types": ["good"]})
+    assert ground(arguments_schema(find), Shelf(skills={"mood": "classification"})) is None
+
+
+def test_labels_are_those_of_the_skill_that_was_named() -> None:
+    schema = ground(arguments_schema(find), Shelf(skills=SKILLS))
+    assert accepts(schema, {"skill": "names", "types": ["PER", "LOC"]})
+    assert accepts(schema, {"skill": "drugs", "types": ["DOSE"]})
+    assert not accepts(schema, {"skill": "drugs", "types": ["PER"]})
+    assert not accepts(schema, {"skill": "names", "types": []})
 
 
 def test_too_many_files_become_a_bounded_string() -> None:

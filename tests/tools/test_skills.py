@@ -115,6 +115,16 @@ def test_a_broken_row_is_named_by_its_file_and_line(place: Place) -> None:
     assert not (place.folder / "b.csv").exists()
 
 
+def test_a_file_that_takes_too_long_is_given_up_and_nothing_is_written(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.write("long.csv", "text\n" + "a fine story\n" * 500)
+    monkeypatch.setattr("tools.skills.APPLY_SECONDS", 0.0)
+    with pytest.raises(ToolFailed, match="`tuneward skills apply`"):
+        place.call("apply_skill", skill="mood", path="long.csv", save_as="long-out.csv")
+    assert not (place.folder / "long-out.csv").exists()
+
+
 def test_a_text_is_classified(place: Place) -> None:
     assert place.call("classify_text", skill="mood", text="a lovely fine film").startswith("good")
     with pytest.raises(ToolRetry, match="empty"):
