@@ -11,11 +11,13 @@ of the grids, best method first. A candidate stops as soon as a paired test says
 from collections.abc import Sequence
 
 from models.errors import ModelError
+from tools.tuning.blocks import Block
 from tools.tuning.decision import LOST, Choice, Decision, Skipped
 from tools.tuning.errors import BudgetSpent, Diverged, MethodUnsuitable
 from tools.tuning.job_spec import AUTO
 from tools.tuning.method_catalogue import CONTROLS
 from tools.tuning.race import Candidate, Race
+from tools.tuning.race_log import Trial
 from tools.tuning.selection_costs import Costs
 from tools.tuning.task import Task
 
@@ -23,7 +25,7 @@ LOSES_AT = 0.1
 """Probability that a candidate is as good as the leader after all, below which it stops. Larger
 values end races sooner and lose good methods more often; CAPO races at 0.2."""
 EXTRA_SHARE = 0.05
-"""Of the time that is left: blocks beyond the fewest are run while they take no more than this."""
+"""Of the whole time: blocks beyond the fewest are run while they take no more than this."""
 
 
 def choose(
@@ -99,9 +101,8 @@ class _Choosing:
                 if candidate.method.name == self.named and candidate.level == 0:
                     raise
                 why = str(error) or type(error).__name__
-        if self.race.blocks_of(candidate) >= self.race.plan.fewest or (
-            self.race.blocks_of(candidate) and why and why.startswith(LOST)
-        ):
+        blocks = self.race.blocks_of(candidate)
+        if blocks and (why is None or why.startswith(LOST) or blocks >= self.race.plan.fewest):
             self.measured.append(candidate)
         if why is None:
             return
@@ -141,24 +142,30 @@ class _Choosing:
 
     def _measure(self, candidate: Candidate, others: Sequence[Candidate]) -> str | None:
         """Run its blocks; says why where it lost on the way or does not fit the time."""
-        plan, costs = self.race.plan, self.costs
+        plan, costs, log = self.race.plan, self.costs, self.race.log
         leader = self._leader()
-        is_free = leader is None or candidate.method.name in (*CONTROLS, self.named)
+        is_control = candidate.method.name in CONTROLS
+        must = is_control or leader is None or candidate.method.name == self.named
         waiting = [] if candidate.level else [e for e in others if e.method.name not in CONTROLS]
-        given = costs.allotted(candidate, plan.fewest, waiting, leader)
-        if not given and not is_free:
+        given, blocks = costs.allotted(candidate, plan.fewest, waiting, leader), plan.fewest
+        if not given and (not must or candidate.level):
             return self._too_dear(candidate)
-        extra = EXTRA_SHARE * costs.seconds_left
+        if not given and not is_control:
+            given, blocks = costs.at_least(candidate, plan.fewest)
+        extra = costs.extra(EXTRA_SHARE)
         for done, block in enumerate(plan.blocks):
             more = len(plan.blocks) - done if done >= plan.round else plan.round - done
-            if done >= plan.fewest and more * costs.of_block(candidate) > extra:
+            is_known = log.trial(candidate.key, block.number) is not None
+            if done >= blocks and not is_known and more * costs.of_block(candidate) > extra:
                 break
-            deadline = costs.deadline(candidate, given, plan.fewest, done, leader)
-            if is_free or done >= plan.fewest:
+            deadline = costs.deadline(candidate, given, blocks, done, leader)
+            if is_control or done >= blocks:
                 deadline = self.race.deadline
-            trial = self.race.run(candidate, block, self.task, deadline=deadline)
+            trial = self._trial(candidate, block, deadline, may_stop=must and done > 0)
+            if trial is None:
+                break
             costs.measured(candidate, trial)
-            if not is_free and costs.to_register(candidate) > self._time_to_end(candidate):
+            if not must and costs.to_register(candidate) > self._time_to_end(candidate):
                 return self._too_dear(candidate)
             if leader is not None and block.number >= 1 and self._loses(candidate, leader):
                 gain, _, chance = self.race.compare(leader, candidate)
@@ -167,6 +174,17 @@ class _Choosing:
                     f"{gain:.3f} behind, p {chance:.3f}"
                 )
         return None
+
+    def _trial(
+        self, candidate: Candidate, block: Block, deadline: float, *, may_stop: bool
+    ) -> Trial | None:
+        """None where the time is over, but what was measured before is enough."""
+        try:
+            return self.race.run(candidate, block, self.task, deadline=deadline)
+        except BudgetSpent:
+            if not may_stop:
+                raise
+            return None
 
     def _time_to_end(self, candidate: Candidate) -> float:
         """Seconds that its last fit may take where it makes as few steps as it can."""

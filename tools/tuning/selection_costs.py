@@ -124,6 +124,17 @@ class Costs:
         given = min(wanted, max(free / sharing, least))
         return given if 0 < given <= free and given >= least else 0.0
 
+    def at_least(self, candidate: Candidate, blocks: int) -> tuple[float, int]:
+        """Seconds and blocks for a candidate that must be tried although its time is short: half
+        of what is left, for as many blocks as that lets run without undue haste."""
+        given = REFIT_MOST * max(self.seconds_left, 0.0)
+        each = max(self.of_block(candidate) * self.squeeze(candidate), 1e-6)
+        return given, min(blocks, max(1, int(given / each)))
+
+    def extra(self, share: float) -> float:
+        """Seconds for blocks beyond the fewest: a share of the whole time, while it is there."""
+        return min(share * self._whole, 4 * share * max(self.seconds_left, 0.0))
+
     def deadline(
         self,
         candidate: Candidate,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -159,6 +159,28 @@ def test_the_failure_of_a_named_method_is_raised(
     setting = Setting(home, plan_blocks(reviews(20)), seconds=1)
     with pytest.raises(error):
         setting.choose(method, named=method.name)
+
+
+def test_a_named_method_whose_time_is_short_is_measured_on_fewer_blocks(home: Path) -> None:
+    class Dear(DearWords):
+        """Foresees more than there is, and takes a second for each fit."""
+
+        seconds: ClassVar[float] = 100.0
+
+        def fit(self, train: Any, dev: Any, bench: Bench) -> None:
+            time.sleep(0.5)
+            bench.check()
+            super().fit(train, dev, bench)
+
+    setting = Setting(home, plan_blocks(reviews(60)), seconds=9)
+    choice = setting.choose(Dear, named="encoder")
+    assert choice.winner is not None
+    assert choice.winner.method is Dear
+    blocks = [
+        e["block"] for e in setting.events if e.get("candidate") == "encoder-0" and "blocks" in e
+    ]
+    assert 1 <= len(blocks) < 15
+    assert setting.bench.seconds_left > 0.5  # for the last fit
 
 
 def test_a_named_method_is_measured_beside_the_controls_only(setting: Setting) -> None:
