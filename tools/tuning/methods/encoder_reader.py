@@ -31,16 +31,15 @@ BATCH_TOKENS = 4_096
 class EncoderReader:
     """An encoder that is read, not trained."""
 
-    def __init__(self, base: Trainable, *, max_tokens: int, last_only: bool = False) -> None:
+    def __init__(self, base: Trainable, *, max_tokens: int) -> None:
         """Args:
         max_tokens: of a text; a longer one is cut.
-        last_only: take the last layer alone, whose cosine is what the encoder was made for.
         """
         self.base = base
         self.inputs = EncoderInputs(base, max_tokens=max_tokens)
         self.pooling = base.sentence.pooling if base.sentence is not None else ("mean",)
         layers = int(base.model.config.num_hidden_layers)
-        self.layers = [layers] if last_only else list(range(max(1, layers // 2), layers + 1))
+        self.layers = list(range(max(1, layers // 2), layers + 1))
 
     @property
     def width(self) -> int:
@@ -52,6 +51,20 @@ class EncoderReader:
     def word_width(self) -> int:
         """Numbers of a word's vector, the flags of shapes left out."""
         return int(self.base.model.config.hidden_size) * len(self.layers)
+
+    def last_layer(self, vectors: Vectors) -> Vectors:
+        """Of texts' vectors the last layer alone, at length 1: its cosine is what a sentence
+        encoder was made for."""
+        last = vectors[:, -(self.width // len(self.layers)) :]
+        lengths = np.linalg.norm(last, axis=1, keepdims=True)
+        scaled: Vectors = (last / np.maximum(lengths, 1e-9)).astype(np.float32)
+        return scaled
+
+    def last_layer_of_words(self, vectors: Vectors) -> Vectors:
+        """Of words' vectors the last layer alone, at length 1."""
+        hidden = self.word_width // len(self.layers)
+        last: Vectors = vectors[:, self.word_width - hidden : self.word_width]
+        return last
 
     def text_vectors(
         self, inputs: Sequence[Input], check: Callable[[], None] = lambda: None

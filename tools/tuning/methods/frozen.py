@@ -47,7 +47,7 @@ class Frozen:
         return np.stack([found[one] for one in inputs])
 
 
-def frozen(bench: Bench, *, max_tokens: int, last_only: bool = False) -> Frozen:
+def frozen(bench: Bench, *, max_tokens: int) -> Frozen:
     """The encoder of the bench.
 
     Raises:
@@ -55,12 +55,10 @@ def frozen(bench: Bench, *, max_tokens: int, last_only: bool = False) -> Frozen:
         OutOfMemory: it does not fit.
     """
     asked = bench.base or catalogue.EMBEDDER
-    return _opened(asked, bench.home, bench.device, max_tokens, last_only)
+    return _opened(asked, bench.home, bench.device, max_tokens)
 
 
-def known_frozen(
-    bench: Bench, facts: Mapping[str, Any], *, max_tokens: int, last_only: bool = False
-) -> Frozen:
+def known_frozen(bench: Bench, facts: Mapping[str, Any], *, max_tokens: int) -> Frozen:
     """The encoder that a skill was made for.
 
     Raises:
@@ -68,7 +66,7 @@ def known_frozen(
     """
     asked = bench.base or str(facts.get("asked") or facts.get("name"))
     try:
-        found = _opened(asked, bench.home, bench.device, max_tokens, last_only)
+        found = _opened(asked, bench.home, bench.device, max_tokens)
     except ModelUnavailable as error:
         raise SkillError(f"the skill needs the encoder `{asked}`: {error}") from error
     check_base(found.facts, facts, asked)
@@ -76,9 +74,7 @@ def known_frozen(
 
 
 @lru_cache(maxsize=2)
-def _opened(asked: str, home: Path, device: str | None, max_tokens: int, last_only: bool) -> Frozen:
+def _opened(asked: str, home: Path, device: str | None, max_tokens: int) -> Frozen:
     bench = Bench(home, base=asked, device=device)
     base = open_encoder(bench)
-    return Frozen(
-        EncoderReader(base, max_tokens=max_tokens, last_only=last_only), facts_of(base, bench)
-    )
+    return Frozen(EncoderReader(base, max_tokens=max_tokens), facts_of(base, bench))

@@ -18,7 +18,6 @@ from tools.tuning.methods.base import Bench, Cost, Method, Progress, Settings
 from tools.tuning.methods.bio import tag_names, tag_numbers, tag_prediction
 from tools.tuning.methods.encoder_cost import reading_cost
 from tools.tuning.methods.encoder_files import read_tensors, write_tensors
-from tools.tuning.methods.encoder_reader import EncoderReader
 from tools.tuning.methods.features import text_features
 from tools.tuning.methods.frozen import Frozen, frozen, known_frozen
 from tools.tuning.methods.labels import class_flags, class_predictions, need_examples, tag_examples
@@ -65,13 +64,15 @@ class Nearest(Method):
 
     def fit(self, train: Sequence[Example], dev: Sequence[Example], bench: Bench) -> None:
         need_examples(self.name, self.task, train)
-        self._frozen = frozen(bench, max_tokens=int(self.settings["max_tokens"]), last_only=True)
+        self._frozen = frozen(bench, max_tokens=int(self.settings["max_tokens"]))
         bench.on_progress(Progress("encode", 0, 1))
         if self.task.kind == "ner":
             self._keep_words(train, bench)
         else:
             some = _drawn(train, int(self.settings["most"]), bench.seed)
-            self._vectors = text_features(self._frozen, self.task, inputs_of(some), bench)
+            self._vectors = text_features(
+                self._frozen, self.task, inputs_of(some), bench, last_only=True
+            )
             self._answers = class_flags(self.task, some)
             self._voters = int(self.settings["voters"]) or self._best_voters()
         bench.on_progress(Progress("select", 1, 1, note=f"{self._voters} examples vote"))
@@ -80,12 +81,12 @@ class Nearest(Method):
         if not inputs:
             return []
         if self.task.kind == "ner":
-            sentences = self._reader.word_vectors(inputs)
+            reader = self._open.reader
             return [
-                tag_prediction(self._tags, np.log(self._votes(words[:, : self._width])))
-                for words in sentences
+                tag_prediction(self._tags, np.log(self._votes(reader.last_layer_of_words(words))))
+                for words in reader.word_vectors(inputs)
             ]
-        vectors = text_features(self._open, self.task, inputs)
+        vectors = text_features(self._open, self.task, inputs, last_only=True)
         return [*class_predictions(self.task, self._votes(vectors))]
 
     def base_facts(self) -> dict[str, Any]:
@@ -101,7 +102,7 @@ class Nearest(Method):
 
     def load_weights(self, folder: Path, bench: Bench, base: Mapping[str, Any]) -> None:
         limit = int(self.settings["max_tokens"])
-        self._frozen = known_frozen(bench, base, max_tokens=limit, last_only=True)
+        self._frozen = known_frozen(bench, base, max_tokens=limit)
         tensors = read_tensors(folder / FILE)
         answers = len(self._tags) if self.task.kind == "ner" else len(self.task.labels)
         try:
@@ -120,15 +121,6 @@ class Nearest(Method):
             raise RuntimeError(f"{self.name} is neither fitted nor loaded")
         return self._frozen
 
-    @property
-    def _reader(self) -> EncoderReader:
-        return self._open.reader
-
-    @property
-    def _width(self) -> int:
-        """Numbers of a word's vector without the flags of its shape."""
-        return int(self._vectors.shape[1])
-
     def _keep_words(self, train: Sequence[Example], bench: Bench) -> None:
         """Words of whole sentences, up to the most that are kept."""
         chosen: list[TagExample] = []
@@ -137,9 +129,9 @@ class Nearest(Method):
             if words < int(self.settings["most"]):
                 chosen.append(example)
                 words += len(example.tags)
-        found = self._reader.word_vectors(inputs_of(chosen), bench.check)
-        hidden = self._reader.word_width
-        self._vectors = np.concatenate([vectors[:, :hidden] for vectors in found])
+        reader = self._open.reader
+        found = reader.word_vectors(inputs_of(chosen), bench.check)
+        self._vectors = np.concatenate([reader.last_layer_of_words(words) for words in found])
         numbers = [n for e in chosen for n in tag_numbers(self._tags, e.tags)]
         self._answers = np.eye(len(self._tags), dtype=np.float32)[numbers]
         self._voters = int(self.settings["word_voters"])
