@@ -8,6 +8,7 @@ of the grids, best method first. A candidate stops as soon as a paired test says
 `decision.py` says who wins.
 """
 
+import time
 from collections.abc import Sequence
 
 from models.errors import ModelError
@@ -147,18 +148,18 @@ class _Choosing:
         is_control = candidate.method.name in CONTROLS
         must = is_control or leader is None or candidate.method.name == self.named
         waiting = [] if candidate.level else [e for e in others if e.method.name not in CONTROLS]
-        given, blocks = costs.allotted(candidate, plan.fewest, waiting, leader), plan.fewest
-        if not given and (not must or candidate.level):
+        share, blocks = costs.share(candidate, plan.fewest, waiting, leader), plan.fewest
+        if not share and (not must or candidate.level):
             return self._too_dear(candidate)
-        if not given and not is_control:
-            given, blocks = costs.at_least(candidate, plan.fewest)
+        if not share and not is_control:
+            share, blocks = costs.at_least(candidate, plan.fewest)
         extra = costs.extra(EXTRA_SHARE)
         for done, block in enumerate(plan.blocks):
             more = len(plan.blocks) - done if done >= plan.round else plan.round - done
             is_known = log.trial(candidate.key, block.number) is not None
             if done >= blocks and not is_known and more * costs.of_block(candidate) > extra:
                 break
-            deadline = costs.deadline(candidate, given, blocks, done, leader)
+            deadline = costs.deadline(candidate, share, blocks, done, leader)
             if is_control or done >= blocks:
                 deadline = self.race.deadline
             trial = self._trial(candidate, block, deadline, may_stop=must and done > 0)
@@ -179,11 +180,16 @@ class _Choosing:
         self, candidate: Candidate, block: Block, deadline: float, *, may_stop: bool
     ) -> Trial | None:
         """None where the time is over, but what was measured before is enough."""
+        began = time.monotonic()
         try:
             return self.race.run(candidate, block, self.task, deadline=deadline)
-        except BudgetSpent:
+        except BudgetSpent as error:
+            seconds = time.monotonic() - began
+            self.costs.overran(candidate, seconds)
             if not may_stop:
-                raise
+                raise BudgetSpent(
+                    f"no result within {seconds:.0f} s, which was its share of the time ({error})"
+                ) from error
             return None
 
     def _time_to_end(self, candidate: Candidate) -> float:

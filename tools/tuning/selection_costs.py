@@ -29,11 +29,10 @@ REFIT_MOST = 0.5
 """Of the time that is left, kept for the last fit at most."""
 SPARE = 0.05
 """Of the whole time, kept for what nobody foresees."""
-BLOCK_SLACK = 1.5
-"""Blocks may take so much more than is foreseen."""
 FLOOR_SECONDS = 3.0
-FLOOR_SHARE = 0.01
-"""Of the whole time; a block may always take as much, or FLOOR_SECONDS: a model must be loaded."""
+"""A block may always take as much."""
+LOADING_SHARE = 0.25
+"""Of a candidate's share: what its first block may take more than the others."""
 TELLING_SECONDS = 1.0
 """A fit that was foreseen to be shorter says how much is always there, not how fast it goes."""
 
@@ -72,6 +71,7 @@ class Costs:
         self._whole = max(self.seconds_left, 0.0)
         self._spent: dict[str, list[Trial]] = {}
         self._foreseen: dict[str, tuple[str, float]] = {}
+        self._too_slow: list[tuple[str, float, float]] = []
 
     @property
     def seconds_left(self) -> float:
@@ -102,27 +102,33 @@ class Costs:
         kept = min(wanted, REFIT_MOST * max(self.seconds_left, 0.0))
         return kept + SPARE * self._whole
 
-    def allotted(
+    def share(
         self,
         candidate: Candidate,
         blocks: int,
         others: Sequence[Candidate],
         leader: Candidate | None,
     ) -> float:
-        """Seconds for the candidate's blocks; 0 where they and its last fit do not fit.
+        """Seconds that the candidate's blocks may take; 0 where they and its last fit do not fit.
+
+        It is what is left when each of the others has what it wants, or as much as this one.
+        Estimates are rough, so they say who takes part and not when a candidate must stop.
 
         Args:
-            others: candidates that are still to come; those that fit share the time.
+            others: candidates that are still to come; those that do not fit get nothing.
         """
-        wanted = blocks * self.of_block(candidate)
-        least = wanted * self.squeeze(candidate)
+        least = blocks * self.of_block(candidate) * self.squeeze(candidate)
         end = self.to_register(candidate) * self.squeeze(candidate)
         kept = max(self.reserve(leader), min(end, REFIT_MOST * self.seconds_left))
         free = self.seconds_left - kept - SPARE * self._whole
-        needs = sorted(blocks * self.of_block(e) * self.squeeze(e) for e in others)
-        sharing = 1 + sum(need <= free / (place + 2) for place, need in enumerate(needs))
-        given = min(wanted, max(free / sharing, least))
-        return given if 0 < given <= free and given >= least else 0.0
+        wanted = sorted((blocks * self.of_block(each), self.squeeze(each)) for each in others)
+        level = free
+        for count in range(len(wanted), -1, -1):
+            level = _level(free, [seconds for seconds, _ in wanted[:count]])
+            if all(seconds * squeeze <= level for seconds, squeeze in wanted[:count]):
+                break
+        found = max(level, least)
+        return found if 0 < found <= free else 0.0
 
     def at_least(self, candidate: Candidate, blocks: int) -> tuple[float, int]:
         """Seconds and blocks for a candidate that must be tried although its time is short: half
@@ -138,22 +144,32 @@ class Costs:
     def deadline(
         self,
         candidate: Candidate,
-        given: float,
+        share: float,
         blocks: int,
         done: int,
         leader: Candidate | None,
     ) -> float:
         """When a block must have come to an end; never in the time that the leader needs.
 
+        A trained method divides its share among its blocks, since it fits itself to the time; the
+        first block also loads the model.
+
         Args:
-            given: what `allotted` gave for all blocks.
+            share: of all its blocks.
             done: blocks that were run before.
         """
-        left = BLOCK_SLACK * given - self.spent(candidate)
+        left = share - self.spent(candidate)
         if candidate.method.name in ELASTIC:
-            left /= max(blocks - done, 1)
-        floor = max(FLOOR_SECONDS, FLOOR_SHARE * self._whole)
-        return time.monotonic() + min(max(left, floor), self.seconds_left - self.reserve(leader))
+            loading = 0.0 if done else LOADING_SHARE * share
+            left = (left - loading) / max(blocks - done, 1) + loading
+        left = max(left, FLOOR_SECONDS)
+        return time.monotonic() + min(left, self.seconds_left - self.reserve(leader))
+
+    def overran(self, candidate: Candidate, seconds: float) -> None:
+        """A block came to no end within so long: it is slower than foreseen, and so are others."""
+        foreseen = self._estimate(candidate)
+        took = max(seconds / self.squeeze(candidate), foreseen)
+        self._too_slow.append((candidate.method.base, foreseen, took))
 
     def measured(self, candidate: Candidate, trial: Trial) -> None:
         """A block came to its end."""
@@ -176,16 +192,29 @@ class Costs:
         """The method's estimate, corrected by methods on such a base: how much slower their long
         fits were, and what their short ones took beside what was foreseen."""
         ratios, overheads = [1.0], [0.0]
-        for key, (base, foreseen) in self._foreseen.items():
+        known = [
+            (base, foreseen, min(trial.seconds for trial in self._spent[key]))
+            for key, (base, foreseen) in self._foreseen.items()
+        ]
+        for base, foreseen, took in [*known, *self._too_slow]:
             if base != candidate.method.base or base == "none":
                 continue
-            took = min(trial.seconds for trial in self._spent[key])
             if foreseen >= TELLING_SECONDS:
                 ratios.append(took / foreseen)
             else:
                 overheads.append(took - foreseen)
         ratio = median(ratios[1:] or ratios)
         return max(self._estimate(candidate) * ratio + max(median(overheads), 0.0), 0.0)
+
+
+def _level(free: float, wanted: Sequence[float]) -> float:
+    """What is left for one more when the others, in ascending order, have what they want or at
+    most as much."""
+    for place, seconds in enumerate(wanted):
+        if seconds * (len(wanted) - place + 1) > free:
+            return free / (len(wanted) - place + 1)
+        free -= seconds
+    return free
 
 
 def mean_tokens(examples: Sequence[Example]) -> float:
