@@ -15,9 +15,9 @@ from safetensors.numpy import load_file, save_file
 from models.embedder import TextEmbedder, load_embedder
 from models.errors import ModelUnavailable
 from tools.tuning import calibration
-from tools.tuning.calibration import Kind, Numbers
-from tools.tuning.design import BETWEEN, Design, design
-from tools.tuning.errors import MethodUnsuitable, SkillError
+from tools.tuning.calibration import Fitness, Kind, Numbers
+from tools.tuning.design import BETWEEN, TEMPLATES, Design, design
+from tools.tuning.errors import BudgetSpent, MethodUnsuitable, SkillError
 from tools.tuning.examples import Example, TextExample, TextInput
 from tools.tuning.methods.base import Bench, Cost, Progress
 from tools.tuning.methods.label_scoring import BATCH_TOKENS, LabelScorer
@@ -37,6 +37,7 @@ from tools.tuning.neighbours import Neighbours, Vectors
 from tools.tuning.task import Task
 
 FILE = "examples.json"
+AUTO = "auto"
 VECTORS = "vectors.safetensors"
 CALIBRATIONS: tuple[Kind, ...] = ("none", "prior")
 """The others would have to be measured anew for the examples of each text."""
@@ -52,10 +53,7 @@ class FewShot(LanguageModelMethod):
 
     def __init__(self, task: Task, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(task, settings)
-        if task.kind == "classification":
-            self.design: Design = design(
-                task, self.settings["template"], self.settings["verbalizer"]
-            )
+        self._design: Design | None = None
         self.calibration: Kind = "none"
         self._offsets = np.zeros(len(task.labels))
         self._examples: list[TextExample] = []
@@ -69,10 +67,10 @@ class FewShot(LanguageModelMethod):
         return {
             "examples": 4,  # then 8; notes of LM-BFF and DSPy have 4 to 16, small models read less
             "each_class_to": 6,  # up to so many classes, each is among the examples
-            "template": "label",
+            "template": AUTO,  # or one of design.TEMPLATES
             "verbalizer": "names",
-            "calibration": "auto",  # or none, prior
-            "choose_rows": 32,  # labelled rows to choose the calibration by
+            "calibration": AUTO,  # or none, prior
+            "choose_rows": 24,  # labelled rows to choose template and calibration by
             "longest": 512,  # tokens of examples and text together
             "encoder": "minilm-l6",
         }
@@ -83,7 +81,8 @@ class FewShot(LanguageModelMethod):
 
     def cost(self, rows: int, tokens: int, bench: Bench) -> Cost:
         shown = min(int(self.settings["longest"]), (int(self.settings["examples"]) + 1) * tokens)
-        judged = min(rows, int(self.settings["choose_rows"]))
+        tried = len(TEMPLATES) if self.settings["template"] == AUTO else 1
+        judged = tried * min(rows, int(self.settings["choose_rows"]))
         # The small encoder reads every row once; it has a sixth of the default model's weights.
         return Cost(seconds_of(judged * shown + rows * tokens / 6, bench), 60_000 * BATCH_TOKENS)
 
@@ -91,7 +90,7 @@ class FewShot(LanguageModelMethod):
         self._examples = texts_of(train)
         if not self._examples:
             raise MethodUnsuitable("few_shot needs labelled examples to show")
-        self._open(bench)
+        self._opened = open_model(bench)
         self._embedder = load_embedder(self.settings["encoder"], bench.home, device=bench.device)
         vectors = []
         for start in range(0, len(self._examples), SLAB):
@@ -101,7 +100,14 @@ class FewShot(LanguageModelMethod):
             )
             bench.on_progress(Progress("encode", start, len(self._examples)))
         self._vectors = np.concatenate(vectors)
-        self._calibrate(texts_of(dev), bench)
+        self._choose(texts_of(dev), bench)
+
+    @property
+    def design(self) -> Design:
+        """There after `fit` and `load`."""
+        if self._design is None:
+            raise RuntimeError("few_shot is neither fitted nor loaded")
+        return self._design
 
     def label_probabilities(self, texts: Sequence[TextInput]) -> Numbers:
         assert self._scorer is not None
@@ -125,6 +131,7 @@ class FewShot(LanguageModelMethod):
         write_json(
             folder / FILE,
             {
+                "template": self.design.template,
                 "calibration": self.calibration,
                 "offsets": self._offsets.tolist(),
                 "examples": [
@@ -146,7 +153,8 @@ class FewShot(LanguageModelMethod):
             self._offsets = np.array(about["offsets"], dtype=float)
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise SkillError(f"the examples in {folder} are broken: {error}") from error
-        self._open(bench, base)
+        self._opened = open_known(bench, base)
+        self._lay_out(str(about.get("template")), self.settings["verbalizer"])
         try:
             self._embedder = load_embedder(
                 self.settings["encoder"], bench.home, device=bench.device
@@ -159,34 +167,60 @@ class FewShot(LanguageModelMethod):
                 "as it is here; tune it again"
             )
 
-    def _open(self, bench: Bench, base: Mapping[str, Any] | None = None) -> None:
-        self._opened = open_model(bench) if base is None else open_known(bench, base)
-        words = word_ids(self.opened.tokenizer, self.design.lead, self.design.words)
-        self._scorer = LabelScorer(self.opened.reader, self.head_ids(self.design), words)
+    def _lay_out(self, template: str, verbalizer: str) -> None:
+        """Asks by this design from now on."""
+        self._design = design(self.task, template, verbalizer)
+        words = word_ids(self.opened.tokenizer, self._design.lead, self._design.words)
+        self._scorer = LabelScorer(self.opened.reader, self.head_ids(self._design), words)
 
-    def _calibrate(self, dev: Sequence[TextExample], bench: Bench) -> None:
-        """Chosen on dev; without one, on training rows that are not shown to themselves."""
-        assert self._scorer is not None
-        asked = self.settings["calibration"]
-        count = int(self.settings["choose_rows"])
+    def _choose(self, dev: Sequence[TextExample], bench: Bench) -> None:
+        """Template and calibration, on dev; without one, on rows that are not shown themselves."""
+        count, asked = int(self.settings["choose_rows"]), self.settings["template"]
         if dev:
             judged = some(dev, count, bench.seed)
-            chosen = self._chosen([example.input for example in judged])
+            shown = self._chosen([example.input for example in judged])
         else:
             places = some(range(len(self._examples)), count, bench.seed)
             judged = [self._examples[i] for i in places]
-            chosen = [self._nearest(self._vectors[i], without=i) for i in places]
-        rows = [self._prompt(e.input, found) for e, found in zip(judged, chosen, strict=True)]
-        self.calibration, self._offsets, fits = calibration.choose(
+            shown = [self._nearest(self._vectors[i], without=i) for i in places]
+        best: tuple[str, Kind, Numbers, Fitness] | None = None
+        templates = TEMPLATES if asked == AUTO else (asked,)
+        for place, template in enumerate(templates):
+            self._lay_out(template, self.settings["verbalizer"])
+            try:
+                kind, offsets, fits = self._calibrated(judged, shown, bench)
+            except BudgetSpent:
+                if best is None:
+                    raise
+                break
+            if best is None or fits > best[3]:
+                best = template, kind, offsets, fits
+            bench.on_progress(
+                Progress(
+                    "select",
+                    place + 1,
+                    len(templates),
+                    loss=-fits.log_likelihood,
+                    score=fits.hits,
+                    note=f"{self.design.name}, calibration {kind}",
+                )
+            )
+        assert best is not None
+        self._lay_out(best[0], self.settings["verbalizer"])
+        self.calibration, self._offsets = best[1], best[2]
+
+    def _calibrated(
+        self, judged: Sequence[TextExample], shown: Sequence[Sequence[int]], bench: Bench
+    ) -> tuple[Kind, Numbers, Fitness]:
+        assert self._scorer is not None
+        asked = self.settings["calibration"]
+        rows = [self._prompt(e.input, places) for e, places in zip(judged, shown, strict=True)]
+        return calibration.choose(
             {},
             self._margins(self._scorer.scores(rows, bench.check)),
             truths(self.task, judged),
             multi_label=self.task.multi_label,
-            kinds=CALIBRATIONS if asked == "auto" else (asked,),
-        )
-        note = f"{self.design.name}, calibration {self.calibration}"
-        bench.on_progress(
-            Progress("select", 1, 1, loss=-fits.log_likelihood, score=fits.hits, note=note)
+            kinds=CALIBRATIONS if asked == AUTO else (asked,),
         )
 
     def _chosen(self, texts: Sequence[TextInput]) -> list[list[int]]:

@@ -76,28 +76,8 @@ class Lora(LabelTuning):
         return open_known(bench, base, self.quant)
 
     def begin(self, train: Sequence[TextExample], bench: Bench) -> None:
-        """Puts new layers into the model, which at first change nothing."""
-        from peft import LoraConfig, TaskType, inject_adapter_in_model
-
-        model = self.opened.reader.model
-        self._config = LoraConfig(
-            task_type=TaskType.CAUSAL_LM,
-            base_model_name_or_path=self.opened.trainable.name,
-            r=int(self.settings["r"]),
-            lora_alpha=int(self.settings["alpha"]),
-            # PEFT has no dropout before weights that are one block for all experts.
-            lora_dropout=0.0 if _has_expert_blocks(model) else float(self.settings["dropout"]),
-            # Every linear layer but the head: attention alone is worse at as many weights.
-            target_modules=_linear_layers(model),
-            fan_in_fan_out=_is_transposed(model),
-        )
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-            # PEFT adds patterns for blocks of experts by itself, and warns of those in vain.
-            warnings.filterwarnings("ignore", ".*pattern keys did not match", RuntimeWarning)
-            torch.manual_seed(bench.seed)
-            inject_adapter_in_model(self._config, model, ADAPTER)
-        for weight in self.weights().values():
-            weight.data = weight.data.float()
+        if self._config is None:
+            self._inject(bench.seed)
         if bench.start is not None:
             self._warm(bench)
 
@@ -165,6 +145,30 @@ class Lora(LabelTuning):
         ]
         if broken:
             raise SkillError(f"{folder / WEIGHTS} has numbers in {broken[0]} that are none")
+
+    def _inject(self, seed: int) -> None:
+        """Puts new layers into the model, which at first change nothing."""
+        from peft import LoraConfig, TaskType, inject_adapter_in_model
+
+        model = self.opened.reader.model
+        self._config = LoraConfig(
+            task_type=TaskType.CAUSAL_LM,
+            base_model_name_or_path=self.opened.trainable.name,
+            r=int(self.settings["r"]),
+            lora_alpha=int(self.settings["alpha"]),
+            # PEFT has no dropout before weights that are one block for all experts.
+            lora_dropout=0.0 if _has_expert_blocks(model) else float(self.settings["dropout"]),
+            # Every linear layer but the head: attention alone is worse at as many weights.
+            target_modules=_linear_layers(model),
+            fan_in_fan_out=_is_transposed(model),
+        )
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            # PEFT adds patterns for blocks of experts by itself, and warns of those in vain.
+            warnings.filterwarnings("ignore", ".*pattern keys did not match", RuntimeWarning)
+            torch.manual_seed(seed)
+            inject_adapter_in_model(self._config, model, ADAPTER)
+        for weight in self.weights().values():
+            weight.data = weight.data.float()
 
     @property
     def _layer_name(self) -> str:

@@ -52,14 +52,14 @@ class SoftPrompt(LabelTuning):
             **COMMON,
             "placement": "suffix",
             "tokens": 20,  # Lester et al. 2021 and OpenPrompt
-            "lr": 0.1,  # of an average number of the embedding table; see `rates`
+            "lr": 0.3,  # of an average number of the embedding table; see `rates`
             "steps": 200,  # Channel-LM has 100 at 16 a class, LM-BFF 1000
             "epochs": 50,
         }
 
     @classmethod
     def grid(cls, task: Task, rows: int) -> list[dict[str, Any]]:
-        return [{}, {"lr": 0.3}, {"lr": 0.03}]
+        return [{}, {"lr": 0.1}, {"lr": 1.0}]
 
     @property
     def is_suffix(self) -> bool:

@@ -10,6 +10,7 @@ import torch
 
 from tests.models.tiny import publish
 from tests.tools.tuning.methods.tiny_task import SEVERAL, TASK, TEXTS, bench, labels, rows, table
+from tools.tuning.design import TEMPLATES
 from tools.tuning.errors import BudgetSpent, MethodUnsuitable, SkillError, Stopped
 from tools.tuning.examples import TextExample, TextInput, inputs_of
 from tools.tuning.methods.base import Bench, Progress
@@ -23,7 +24,7 @@ from tools.tuning.task import Task
 Case = tuple[type[LabelTuning], dict[str, Any]]
 CASES: dict[str, Case] = {
     "soft_prompt front": (SoftPrompt, {"placement": "front", "lr": 0.3}),
-    "soft_prompt suffix": (SoftPrompt, {"placement": "suffix", "lr": 0.3}),
+    "soft_prompt suffix": (SoftPrompt, {"placement": "suffix", "lr": 0.2}),
     "kv_prefix front": (KVPrefix, {"placement": "front", "lr": 0.1}),
     "kv_prefix suffix": (KVPrefix, {"placement": "suffix", "lr": 0.1}),
     "lora": (Lora, {"lr": 1e-2}),
@@ -46,7 +47,7 @@ class Tuned:
 def tuned(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tuned:
     folder = tmp_path_factory.mktemp("tuned")
     at = bench(folder)
-    method = fit(request.param, at)
+    method = fit(request.param, at, steps=12)
     method.save(folder / "skill")
     return Tuned(method, at, folder / "skill")
 
@@ -84,6 +85,7 @@ def test_loading_brings_the_answers_back_to_the_bit(tuned: Tuned) -> None:
 
 def test_tuning_changes_the_answers(tuned: Tuned) -> None:
     kind = type(tuned.method)
+    assert tuned.method.trained is not None
     untuned = fit((kind, dict(tuned.method.settings)), tuned.at, steps=1, lr=1e-12)
     difference = table(untuned.predict(INPUTS)) - table(tuned.method.predict(INPUTS))
     assert abs(difference).max() > 1e-3
@@ -204,6 +206,20 @@ def test_several_labels_are_learned_each_for_itself(name: str, tmp_path: Path) -
     found = method.predict(inputs_of(given))
     assert labels(found) == [example.labels for example in given]
     assert table(found).shape == (4, 3)
+
+
+def test_the_template_whose_first_state_does_best_is_taken_and_kept(tmp_path: Path) -> None:
+    notes: list[Progress] = []
+    at = bench(tmp_path, on_progress=notes.append)
+    method = fit(CASES["kv_prefix suffix"], at, steps=1)
+    tried = {note.note: note.loss for note in notes if note.stage == "design" and note.steps}
+    assert set(tried) == set(TEMPLATES)
+    assert method.design.template == min(tried, key=lambda name: tried[name] or 0)
+    method.save(tmp_path / "skill")
+    assert KVPrefix.load(tmp_path / "skill", at).design == method.design
+    other = next(name for name in TEMPLATES if name != method.design.template)
+    asked = fit(CASES["kv_prefix suffix"], at, steps=1, template=other)
+    assert asked.design.template == other
 
 
 def test_the_time_is_kept_to(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_several_labels_and_pairs_are_asked_for_too(at: Bench, few: dict[str, ob
 
 
 def test_few_shot_shows_the_nearest_example_last(at: Bench, few: dict[str, object]) -> None:
-    method = FewShot(TASK, {**few, "examples": 3})
+    method = FewShot(TASK, {**few, "examples": 3, "template": "label"})
     method.fit(rows(), [], at)
     text = method.opened.tokenizer.decode(method.prompt(TextInput("dull and long")))
     shown = [text.index(row) for row in ("a fine film", "dull and long") if row in text]
@@ -137,8 +137,18 @@ def test_few_shot_shows_the_nearest_example_last(at: Bench, few: dict[str, objec
     assert all(f"Label: {label}" in text for label in TASK.labels), "each class is among them"
 
 
+def test_few_shot_takes_the_template_that_does_best(at: Bench, few: dict[str, object]) -> None:
+    notes: list[Progress] = []
+    method = FewShot(TASK, few)
+    method.fit(rows(), [], replace(at, on_progress=notes.append))
+    tried = [note for note in notes if note.stage == "select"]
+    assert [note.note.partition("/")[0] for note in tried] == list(TEMPLATES)
+    best = max(tried, key=lambda note: (note.score or 0, -(note.loss or 0)))
+    assert best.note == f"{method.design.name}, calibration {method.calibration}"
+
+
 def test_few_shot_leaves_out_what_has_no_room(at: Bench, few: dict[str, object]) -> None:
-    method = FewShot(TASK, {**few, "examples": 6, "longest": 60})
+    method = FewShot(TASK, {**few, "examples": 6, "longest": 60, "template": "label"})
     method.fit(rows(), [], at)
     ids = method.prompt(TextInput("the fox jumps " * 40))
     assert len(ids) <= 60
