@@ -32,14 +32,15 @@ class EncoderLora(Encoder):
             "lr": 2e-3,  # PEFT's notebook for token classification; 1e-4 to 1e-3 for larger models
             "head_lr": 2.0,
             "shape_lr": 2.0,
-            "r": 8,  # for 16 to 1,000 examples: 330,000 weights of MiniLM, 1.3 MB
-            "alpha": 16,
+            # Wikigold, 400 sentences, 75 steps: 0.70 with 16, 0.65 with 8; 2.7 MB over MiniLM.
+            "r": 16,
+            "alpha": 32,
             "lora_dropout": 0.1,
         }
 
     @classmethod
     def grid(cls, task: Task, rows: int) -> list[dict[str, Any]]:
-        return [{}, {"lr": 7e-4}, {"r": 16, "alpha": 32}]
+        return [{}, {"lr": 7e-4}, {"r": 8, "alpha": 16}]
 
     def wrapped(self, encoder: Any) -> Any:
         from peft import LoraConfig, get_peft_model
