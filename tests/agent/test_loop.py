@@ -373,14 +373,14 @@ def test_earlier_thoughts_are_not_shown_again(stage: Stage) -> None:
     def act(name: str, **arguments: Any) -> Any:
         def reply(request: Any) -> str:
             seen[:] = [str(message.text) for message in request.note.messages]
-            return f"I use {name}.\n{request.note.spell_call(name, arguments)}"
+            return f"I will {name}.\n{request.note.spell_call(name, arguments)}"
 
         return reply
 
     stage.play([act("read_file", path="a.txt"), act("finish", answer="done")], thought_chars=40)
     assert [d["thought"] for d in stage.watcher.of("replied")] == [
-        "I use read_file.",
-        "I use finish.",
+        "I will read_file.",
+        "I will finish.",
     ]
     assert any("one short sentence" in text for text in seen)
     assert not any("I use read_file." in text for text in seen)

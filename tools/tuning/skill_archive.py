@@ -123,15 +123,13 @@ def _export_own(skill: Skill, target: Path, *, with_examples: bool) -> None:
 
 
 def _export_foreign(skill: Skill, target: Path, format: Format) -> None:
-    wanted = _FOREIGN[format]
     names = skill_files.names_in(skill.folder)
-    roots = [n.removesuffix(wanted[0]) for n in names if n.rpartition("/")[2] == wanted[0]]
-    root = next((each for each in roots if f"{each}{wanted[1]}" in names), None)
+    root = _place_of(format, names)
     if root is None:
-        other = "peft" if format == "hf" else "hf"
+        others = [each for each in _FOREIGN if _place_of(each, names) is not None]
         raise SkillError(
-            f"{skill.card.method} has no weights that --format {format} could hold; try --format "
-            f"{other}, or take --format tuneward, which every skill has"
+            f"what {skill.card.method} learned has no form that --format {format} could hold; take "
+            f"--format {' or '.join([*others, 'tuneward'])}"
         )
     own = {CARD_FILE, "method.json", kept_examples.FILE}
     target.mkdir(parents=True)
@@ -143,6 +141,13 @@ def _export_foreign(skill: Skill, target: Path, format: Format) -> None:
     except OSError:
         shutil.rmtree(target, ignore_errors=True)
         raise
+
+
+def _place_of(format: str, names: list[str]) -> str | None:
+    """The folder, empty or ending in `/`, in which a library finds its files; None without any."""
+    config, weights = _FOREIGN[format]
+    roots = [name.removesuffix(config) for name in names if name.rpartition("/")[2] == config]
+    return next((root for root in roots if f"{root}{weights}" in names), None)
 
 
 # in

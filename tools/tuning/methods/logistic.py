@@ -143,12 +143,15 @@ def _right(found: Numbers, answers: Numbers, flags: bool) -> float:
 def _fitted(features: Numbers, answers: Any, choice: Choice) -> Any:
     from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
     from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     model: Any = LogisticRegression(
         C=choice.c,
         class_weight="balanced" if choice.balanced else None,
         max_iter=ITERATIONS,
     )
-    with warnings.catch_warnings():  # a head that is almost there is as good
+    # One thread: two spent ten times the processor time on matrices as small as these.
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        # A head that is almost there is as good.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(features, answers)
