@@ -14,6 +14,7 @@ from agent.goal import Goal
 from agent.goal_file import load_goal
 from agent.goal_schema import goal_schema
 from models.chat import ScriptedModel
+from tests.long_list import in_full
 from tools.tuning.reading import read_dataset
 from tools.tuning.skill_store import SkillStore
 
@@ -44,8 +45,9 @@ def carry_out(goal: Goal, home: Path, calls: list[dict[str, Any]] | None = None)
     return agent.invoke(goal)
 
 
-@pytest.mark.weights
-@pytest.mark.parametrize("name", GOALS)
+@pytest.mark.stress("skill-examples")
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize("name", GOALS if in_full() else [])
 def test_the_demonstration_reaches_the_goal(name: str, copy: Path, weights: Path) -> None:
     goal = load_goal(copy / f"{name}.yaml")
     # The last call is `finish`; with a metric check and a file the run ends before it.

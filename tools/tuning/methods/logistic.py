@@ -143,7 +143,7 @@ def _right(found: Numbers, answers: Numbers, flags: bool) -> float:
 def _fitted(features: Numbers, answers: Any, choice: Choice) -> Any:
     from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
     from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     model: Any = LogisticRegression(
         C=choice.c,
