@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from tools.base import TABLE_SUFFIXES
 from tools.comparison import CellKind
 from tools.context import Results
 from tools.errors import ToolError
@@ -48,6 +49,8 @@ class WorkspaceWorld:
         return self._mentioned + [path for path in written if path not in self._mentioned]
 
     def columns(self, path: str) -> list[str]:
+        if not path.lower().endswith(TABLE_SUFFIXES):
+            return []  # whatever else it may be: a text's first line is no header
         try:
             return self._tables.columns(path)
         except ToolError:  # a broken table has none; the tool that reads it says why

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
@@ -66,6 +67,19 @@ def test_a_goal_whose_figure_is_not_reached_fails_with_what_was_found(
     goal = load_goal(copy / "label-messages.yaml")
     result = carry_out(goal, home, [{"name": "cannot", "arguments": {"reason": "no time"}}])
     assert result.status == "failed"
+
+
+@pytest.mark.parametrize("name", GOALS)
+def test_the_training_calls_are_among_those_that_can_be_made(
+    name: str, copy: Path, home: Path
+) -> None:
+    """A model is offered only what exists; a file of tags has no columns to choose."""
+    goal = load_goal(copy / f"{name}.yaml")
+    allowed = Agent(ScriptedModel([]), home=home).tools(goal).allowed(lambda tool: True)
+    calls = [call for call in goal.demo if call.name in ("profile_dataset", "tune_skill")]
+    assert calls
+    for call in calls:
+        jsonschema.validate(dict(call.arguments), allowed[call.name])
 
 
 def test_the_goal_files_are_valid_and_each_asks_for_a_figure() -> None:

@@ -64,7 +64,7 @@ class _Choosing:
 
     def run(self, entrants: Sequence[Candidate]) -> Choice:
         first = sorted(
-            (each for each in entrants if each.level == 0),
+            (each for each in entrants if each.level == 0 and self._is_able(each)),
             key=lambda each: (
                 each.method.name not in CONTROLS,
                 self.costs.of_block(each),
@@ -84,6 +84,20 @@ class _Choosing:
         if not self.measured:
             raise BudgetSpent("the time was over before anything was measured; give more --budget")
         return Decision(self.race, self.measured, self.choice, self.named).decide()
+
+    def _is_able(self, candidate: Candidate) -> bool:
+        """False, and noted why, where the method cannot serve this task at all."""
+        why = candidate.method.unsuitable(self.task, self.race.plan.train_rows)
+        if why is None:
+            try:
+                self.costs.of_block(candidate)
+                return True
+            except MethodUnsuitable as error:  # not with these labels or settings
+                why = str(error)
+        if candidate.method.name == self.named:
+            raise MethodUnsuitable(why)
+        self.choice.skipped.append(Skipped(candidate.label, why))
+        return False
 
     def _score(self, candidate: Candidate) -> float:
         return self.race.score(candidate)
@@ -115,9 +129,6 @@ class _Choosing:
 
     def _why_not(self, candidate: Candidate) -> str | None:
         """Why the candidate is not even begun."""
-        plan = self.race.plan
-        if why := candidate.method.unsuitable(self.task, plan.train_rows):
-            return why
         if candidate.level and not self._first_settings_did(candidate):
             return "its first settings were left behind"
         leader = self._leader()

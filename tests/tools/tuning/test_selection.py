@@ -25,12 +25,14 @@ from tools.tuning.blocks import Plan, plan_blocks
 from tools.tuning.decision import Choice
 from tools.tuning.entrants import candidates
 from tools.tuning.errors import BudgetSpent, Diverged, MethodUnsuitable, Stopped
+from tools.tuning.examples import TagExample, TokenInput
 from tools.tuning.job_spec import AUTO
-from tools.tuning.methods.base import Bench, Method
+from tools.tuning.methods.base import Bench, Cost, Method
 from tools.tuning.race import Race
 from tools.tuning.race_log import RaceLog
 from tools.tuning.selection import choose
 from tools.tuning.selection_costs import Costs
+from tools.tuning.task import Task, TaskKind
 
 
 class Setting:
@@ -195,6 +197,66 @@ def test_a_named_method_with_settings_has_no_grid() -> None:
     assert [(c.key, dict(c.settings)) for c in found][-1] == ("linear_head-0", {"smooth": 2.0})
     with pytest.raises(ValueError, match="knows no setting 'smoth'"):
         candidates(TASK, 60, "linear_head", {"smoth": 2.0}, classes=known(Words))
+
+
+class TextsOnly(DearWords):
+    """Cannot even say what it would cost for tags."""
+
+    kinds: ClassVar[tuple[TaskKind, ...]] = ("classification",)
+
+    def cost(self, rows: int, tokens: int, bench: Bench) -> Cost:
+        if self.task.kind not in self.kinds or len(self.task.labels) > 2:
+            raise MethodUnsuitable("there is no template for that")
+        return super().cost(rows, tokens, bench)
+
+
+def tagged(home: Path, task: Task, named: str = AUTO) -> Choice:
+    rows = [
+        TagExample(TokenInput(("Ada", "saw", f"n{i}")), ("B-PER", "O", "O"), i) for i in range(40)
+    ]
+    bench = Bench(home, deadline=time.monotonic() + 60)
+    plan = plan_blocks(rows)
+    costs = Costs(
+        task,
+        block_rows=plan.train_rows,
+        held_rows=plan.held_rows,
+        all_rows=40,
+        test_rows=0,
+        tokens=8,
+        stops=False,
+        bench=bench,
+    )
+    entrants = candidates(task, 40, named, classes=known(Words, TextsOnly))
+    return choose(task, entrants, Race(plan, bench, RaceLog()), costs, named=named)
+
+
+def test_a_method_for_another_kind_of_task_is_left_out_before_it_is_asked(home: Path) -> None:
+    choice = tagged(home, Task("ner", ("PER",)))
+    assert choice.winner is not None
+    assert choice.winner.method is Words
+    assert skipped(choice)["encoder"] == "encoder does not do ner"
+    with pytest.raises(MethodUnsuitable, match="does not do ner"):
+        tagged(home, Task("ner", ("PER",)), "encoder")
+
+
+def test_a_method_that_cannot_serve_these_labels_is_left_out_with_its_reason(home: Path) -> None:
+    setting = Setting(home, plan_blocks(reviews(60, noise=5)))
+    three = Task("classification", ("bad", "good", "so-so"))
+    rows = len(setting.plan.pool)
+    costs = Costs(
+        three,
+        block_rows=48,
+        held_rows=12,
+        all_rows=rows,
+        test_rows=0,
+        tokens=8,
+        stops=False,
+        bench=setting.bench,
+    )
+    entrants = candidates(three, rows, AUTO, classes=known(Words, TextsOnly))
+    choice = choose(three, entrants, setting.race, costs)
+    assert skipped(choice)["encoder"] == "there is no template for that"
+    assert choice.winner is not None
 
 
 def test_an_unknown_method_is_refused_with_the_nearest() -> None:
