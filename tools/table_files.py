@@ -167,17 +167,30 @@ def _parse_jsonl(path: str, text: str) -> pl.DataFrame:
 
 
 def _parse_line(path: str, line: int, raw: str) -> dict[str, Any]:
+    try:
+        return json_object(raw)
+    except ValueError as problem:
+        raise TableError(f"{path} line {line}: {problem}") from problem
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """The object that a line of JSONL holds.
+
+    Raises:
+        ValueError: it is no JSON (NaN and infinity are none), or no object; says which.
+    """
+
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{constant} is not a JSON number")
 
     try:
-        row = json.loads(raw, parse_constant=refuse)
+        found = json.loads(text, parse_constant=refuse)
     except (ValueError, RecursionError) as problem:
         said = str(problem).partition(": line ")[0]
-        raise TableError(f"{path} line {line}: not JSON ({said})") from problem
-    if not isinstance(row, dict):
-        raise TableError(f"{path} line {line}: a {type(row).__name__}, not an object")
-    return row
+        raise ValueError(f"not JSON ({said})") from problem
+    if not isinstance(found, dict):
+        raise ValueError(f"a {type(found).__name__}, not an object")
+    return found
 
 
 def _series(name: str, values: list[Any]) -> pl.Series:

@@ -11,9 +11,9 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from tools.table_files import delimiter_of
+from tools.table_files import delimiter_of, json_object
 from tools.tuning.errors import DataError
 from tools.tuning.text_file import LINE_BYTES, Survey, lines
 
@@ -148,21 +148,11 @@ def _jsonl(path: Path, numbered: Iterable[tuple[int, str]]) -> Iterator[Row]:
 
 
 def _object(path: Path, line: int, text: str) -> dict[str, Any]:
-    def refuse(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is not a JSON number")
-
     try:
-        found = json.loads(text, parse_constant=refuse)
-    except (ValueError, RecursionError) as problem:
-        said = str(problem).partition(": line ")[0]
-        raise DataError(f"not JSON ({said})", path=str(path), line=line) from problem
-    if not isinstance(found, dict):
-        raise DataError(
-            f'a {type(found).__name__}, not an object like {{"text": ...}}',
-            path=str(path),
-            line=line,
-        )
-    return found
+        return json_object(text)
+    except ValueError as problem:
+        hint = ' like {"text": ...}' if "not an object" in str(problem) else ""
+        raise DataError(f"{problem}{hint}", path=str(path), line=line) from problem
 
 
 def _parquet(path: Path) -> Iterator[Row]:

@@ -1,6 +1,5 @@
 """Encoders opened for a method, and the files that a tuned one leaves: safetensors and JSON."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from models.sentence_folder import POOLINGS, SentenceFolder
 from models.trainable import Trainable, load_encoder
 from tools.tuning.errors import SkillError
 from tools.tuning.methods.base import Bench
+from tools.tuning.methods.facts import read_facts, write_facts
 
 FACTS_FILE = "encoder.json"
 """How a tuned encoder pools, beside its weights."""
@@ -114,20 +114,3 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise SkillError(f"{path}: the tensor {name} holds values that are not numbers")
     return tensors
-
-
-def write_facts(path: Path, facts: Mapping[str, Any]) -> None:
-    """Plain JSON beside the weights."""
-    text = json.dumps(facts, ensure_ascii=False, indent=1, sort_keys=True)
-    path.write_text(text + "\n", "utf-8")
-
-
-def read_facts(path: Path) -> dict[str, Any]:
-    """Raises SkillError where the file is missing or broken."""
-    try:
-        facts = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise SkillError(f"{path} is missing or broken: {error}") from error
-    if not isinstance(facts, dict):
-        raise SkillError(f"{path} is broken: it holds no facts")
-    return facts

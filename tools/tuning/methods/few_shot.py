@@ -20,18 +20,17 @@ from tools.tuning.design import BETWEEN, TEMPLATES, Design, design
 from tools.tuning.errors import BudgetSpent, MethodUnsuitable, SkillError
 from tools.tuning.examples import Example, TextExample, TextInput
 from tools.tuning.methods.base import Bench, Cost, Progress
+from tools.tuning.methods.facts import read_facts, write_facts
 from tools.tuning.methods.label_scoring import BATCH_TOKENS, LabelScorer
 from tools.tuning.methods.label_words import encode, encode_row, word_ids
 from tools.tuning.methods.language_model import (
     LanguageModelMethod,
     open_known,
     open_model,
-    read_json,
     seconds_of,
     some,
     texts_of,
     truths,
-    write_json,
 )
 from tools.tuning.neighbours import Neighbours, Vectors
 from tools.tuning.task import Task
@@ -128,7 +127,7 @@ class FewShot(LanguageModelMethod):
         return {**self.opened.facts(), "encoder": self._embedder.fingerprint.as_dict()}
 
     def save_weights(self, folder: Path) -> None:
-        write_json(
+        write_facts(
             folder / FILE,
             {
                 "template": self.design.template,
@@ -142,7 +141,7 @@ class FewShot(LanguageModelMethod):
         save_file({"vectors": self._vectors}, folder / VECTORS)
 
     def load_weights(self, folder: Path, bench: Bench, base: Mapping[str, Any]) -> None:
-        about = read_json(folder / FILE)
+        about = read_facts(folder / FILE)
         try:
             self._vectors = load_file(folder / VECTORS)["vectors"]
             self._examples = [

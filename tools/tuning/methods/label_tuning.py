@@ -22,6 +22,7 @@ from tools.tuning.errors import MethodUnsuitable, SkillError
 from tools.tuning.examples import Example, TextExample, TextInput
 from tools.tuning.methods.base import Bench, Cost, Progress
 from tools.tuning.methods.device_state import memory_errors
+from tools.tuning.methods.facts import read_facts, write_facts
 from tools.tuning.methods.label_fit import LabelFit, judged, measure
 from tools.tuning.methods.label_loss import against_none
 from tools.tuning.methods.label_words import own_tokens
@@ -30,11 +31,9 @@ from tools.tuning.methods.language_model import (
     Opened,
     open_known,
     open_model,
-    read_json,
     seconds_of,
     some,
     texts_of,
-    write_json,
 )
 from tools.tuning.methods.padding import by_length
 from tools.tuning.methods.recipe import Dev, Trained
@@ -181,7 +180,7 @@ class LabelTuning(LanguageModelMethod):
         return found
 
     def save_weights(self, folder: Path) -> None:
-        write_json(
+        write_facts(
             folder / FILE,
             {
                 "template": self.design.template,
@@ -194,7 +193,7 @@ class LabelTuning(LanguageModelMethod):
         self.save_tuned(folder)
 
     def load_weights(self, folder: Path, bench: Bench, base: Mapping[str, Any]) -> None:
-        facts = read_json(folder / FILE)
+        facts = read_facts(folder / FILE)
         self._opened = self.reopen(bench, base, folder)
         try:
             self._lay_out(facts["template"])
@@ -239,7 +238,7 @@ class LabelTuning(LanguageModelMethod):
             return (asked,)
         if bench.start is not None:
             with suppress(SkillError):
-                begun = read_json(bench.start / FILE).get("template")
+                begun = read_facts(bench.start / FILE).get("template")
                 return (begun,) if begun in TEMPLATES else TEMPLATES
         return TEMPLATES
 

@@ -1,6 +1,5 @@
 """What all methods on a language model share: opening it, rows of ids, answers, what it costs."""
 
-import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -204,20 +203,3 @@ def weights_of(bench: Bench) -> int:
     folder = Path(name).expanduser()
     files = [folder] if folder.is_file() else list(folder.glob("*.safetensors"))
     return sum(file.stat().st_size for file in files) // 2 or UNKNOWN_WEIGHTS
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Facts of a fitted method beside its weights."""
-    text = json.dumps(values, ensure_ascii=False, indent=1, sort_keys=True)
-    path.write_text(text + "\n", "utf-8")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Raises SkillError where the file is missing or broken."""
-    try:
-        values = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise SkillError(f"{path} is missing or broken: {error}") from error
-    if not isinstance(values, dict):
-        raise SkillError(f"{path} is broken: it holds no facts")
-    return values

@@ -16,18 +16,17 @@ from tools.tuning.design import Design, design, designs
 from tools.tuning.errors import BudgetSpent, MethodUnsuitable
 from tools.tuning.examples import Example, TextExample, TextInput
 from tools.tuning.methods.base import Bench, Cost, Progress
+from tools.tuning.methods.facts import read_facts, write_facts
 from tools.tuning.methods.label_scoring import BATCH_TOKENS, LabelScorer
 from tools.tuning.methods.label_words import encode, start_ids, word_ids
 from tools.tuning.methods.language_model import (
     LanguageModelMethod,
     open_known,
     open_model,
-    read_json,
     seconds_of,
     some,
     texts_of,
     truths,
-    write_json,
 )
 from tools.tuning.task import Task
 
@@ -109,7 +108,7 @@ class ZeroShot(LanguageModelMethod):
 
     def save_weights(self, folder: Path) -> None:
         assert self.design is not None
-        write_json(
+        write_facts(
             folder / FILE,
             {
                 "template": self.design.template,
@@ -120,7 +119,7 @@ class ZeroShot(LanguageModelMethod):
         )
 
     def load_weights(self, folder: Path, bench: Bench, base: Any) -> None:
-        about = read_json(folder / FILE)
+        about = read_facts(folder / FILE)
         self._opened = open_known(bench, base)
         self.design = design(self.task, about["template"], about["verbalizer"])
         self.calibration = about["calibration"]
