@@ -63,14 +63,6 @@ def press(times: int) -> str:
 EARLIER = call("write_file", path="kept.txt", text="kept")
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
-    folder = tmp_path_factory.mktemp("interrupt")
-    commands = Commands(folder / "run", folder / "home")
-    yield commands
-    commands.close()
-
-
 @pytest.fixture
 def command(shared: Commands, tmp_path: Path, home: Path) -> Commands:
     """A folder with a workspace and the slow tools, and a home of this test."""

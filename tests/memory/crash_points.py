@@ -12,7 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-CALLS = ("open", "write", "fsync", "replace", "close", "fchmod", "unlink", "mkdir")
+CALLS = (
+    *("open", "write", "fsync", "replace", "close"),
+    *("fchmod", "unlink", "mkdir", "rename", "rmdir"),
+)
 OLD = b"old " * 1_000
 NEW = b"new " * 1_000
 
@@ -48,16 +51,18 @@ def overwrite(path: Path, how: str) -> None:
     os.close(file)
 
 
-def main(folder: Path, how: str) -> None:
-    """Prints how many points there are."""
-    for point in range(200):
-        path = folder / str(point) / "file"
-        path.parent.mkdir(parents=True)
-        path.write_bytes(OLD)
+def at_every_point(begin: Callable[[int], Callable[[], object]], most: int = 400) -> None:
+    """Kill a write before each of its calls in turn, and print how many points there were.
+
+    Args:
+        begin: makes ready for one point; gives the write, which a child process carries out.
+    """
+    for point in range(most):
+        write = begin(point)
         child = os.fork()
         if child == 0:
             kill_before(point)
-            overwrite(path, how)
+            write()
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if os.WIFEXITED(status):
@@ -66,6 +71,16 @@ def main(folder: Path, how: str) -> None:
             print(point + 1)
             return
     sys.exit("the writer never got through")
+
+
+def main(folder: Path, how: str) -> None:
+    def begin(point: int) -> Callable[[], object]:
+        path = folder / str(point) / "file"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(OLD)
+        return lambda: overwrite(path, how)
+
+    at_every_point(begin)
 
 
 if __name__ == "__main__":
