@@ -44,6 +44,7 @@ from agent.settings import Memory, Settings
 from agent.state import RunState
 from agent.status import Status, exit_code
 from memory.errors import StoreError
+from models.catalogue import THINKS
 from models.errors import ModelError
 from prompts.render import render
 from tools import catalogue, control
@@ -65,8 +66,6 @@ SKILL_WORDS = frozenset(
 )
 """Tools and families of a goal's list that are about skills; without a list they come along where
 there are skills."""
-LARGE = 1_000_000_000
-"""From so many parameters on, a thought before each call helps; below, it hurts (measured)."""
 PLANNER = 3_000_000_000
 """From so many on, a plan is written first. It hurt 1.5B (docs/log.md); more is not measured."""
 NOTES_SHARE = 16
@@ -255,7 +254,7 @@ class Agent(Runnable[Any, RunResult]):
         plan = self._plan or ("once" if size >= PLANNER else "off")
         thought = self._thought_chars
         if thought is None:
-            thought = THOUGHT_CHARS if size >= LARGE else 0
+            thought = THOUGHT_CHARS if size >= THINKS else 0
         parts = self._parts(goal, model, state, notes)
         files = overview(parts.world, parts.skills.lines() if parts.skills else ())
         asked = render("follow_up" if follow_up else "goal", goal=goal.goal, overview=files)

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from models.torch_network import TorchNetwork
 
 Quant = Literal["4bit"]
-THINKS = 1_000_000_000
-"""From so many parameters on, a thought before each call helps; below, it hurts (measured)."""
 WRAPS_BELOW = 3_000_000_000
 """Up to here a thought and its call are one JSON object: measured with 1.5B (docs/log.md)."""
 REMOTE = "openai:"
@@ -78,7 +76,7 @@ def load_chat(
     engine = Engine(network) if cache_bytes is None else Engine(network, cache_bytes=cache_bytes)
     # A CPU reads a long prompt for minutes: schemas of all tools in a template's own listing.
     kw.setdefault("listing", "short" if network.on_cpu else "template")
-    wrapped = THINKS <= network.parameters < WRAPS_BELOW
+    wrapped = catalogue.THINKS <= network.parameters < WRAPS_BELOW
     kw.setdefault("calls", "wrapped" if wrapped else "template")
     return ChatLocal(engine=engine, **kw)
 
