@@ -31,14 +31,15 @@ def waiting_for_a_person() -> Iterator[None]:
     pending: list[threading.Timer] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if not pending:
-            earlier = before[number]
-            if callable(earlier):
-                earlier(number, frame)
-        # What is raised while a finalizer runs is lost, and the wait would go on.
+        first = not pending
+        # What is raised while a finalizer runs is lost, and the wait would go on. The command's own
+        # handler raises too, so this comes before it.
         pending.append(threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number)))
         pending[-1].daemon = True
         pending[-1].start()
+        earlier = before[number]
+        if first and callable(earlier):
+            earlier(number, frame)
         stop_at_once(number, frame)
 
     before: dict[int, object] = {

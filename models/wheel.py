@@ -4,6 +4,7 @@ pip's own settings (index, proxy, cache) are honoured. pip checks the hash, and 
 taken out is checked once more. What pip says is turned into the outcome that it stands for.
 """
 
+import contextlib
 import errno
 import os
 import shutil
@@ -86,12 +87,12 @@ def _wait(process: "subprocess.Popen[bytes]") -> int | None:
 
 
 def _bytes_in(folder: Path) -> int:
+    """Pip moves and removes files and folders while we look: what is gone counts nothing."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size
-        except OSError:  # pip moves its files while we look
-            continue
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.stat(os.path.join(parent, name)).st_size
     return total
 
 

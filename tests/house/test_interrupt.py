@@ -22,7 +22,7 @@ from typing import Any
 import pexpect  # type: ignore[import-untyped]  # has no stubs
 import pytest
 
-from agent.interrupt import Terminated, waiting_for_a_person
+from agent.interrupt import Terminated, stop_at_once, waiting_for_a_person
 from agent.journal import Journal
 from tests.agent.scripted_cli import command as scripted
 from tests.house.commands import Commands, Ended, call, contents, finish
@@ -194,7 +194,7 @@ def test_while_a_server_plans(command: Commands) -> None:
         ended = command("Do it", "-w", "work", "--model", server.name, meanwhile=interrupt)
         _is_interrupted(ended)
         behaviour.hangs = None
-    plan, thought = '{"steps": ["Say so."]}', f"I say so.\n{json.dumps(finish())}"
+    plan, thought = '{"steps": ["Say so."]}', f"I will say so.\n{json.dumps(finish())}"
     resumed = command("resume", _run_named_in(ended), replies=[plan, thought])
     assert (resumed.code, resumed.stdout) == (0, "all done\n")
 
@@ -310,8 +310,9 @@ def test_a_key_at_any_moment_of_a_commit_leaves_a_journal_that_goes_on(tmp_path:
     assert [event.seq for event in found] == sorted({event.seq for event in found})
 
 
+@pytest.mark.parametrize("earlier", [signal.SIG_DFL, stop_at_once])
 def test_a_signal_that_falls_into_a_finalizer_still_ends_the_wait(
-    monkeypatch: pytest.MonkeyPatch,
+    earlier: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is raised in there is lost; the wait for a person must end all the same."""
     lost: list[object] = []
@@ -326,8 +327,12 @@ def test_a_signal_that_falls_into_a_finalizer_still_ends_the_wait(
             Last()
             threading.Event().wait(SOON)
 
-    with pytest.raises(Terminated):
-        wait()
+    before = signal.signal(signal.SIGTERM, earlier)
+    try:
+        with pytest.raises(Terminated):
+            wait()
+    finally:
+        signal.signal(signal.SIGTERM, before)
     assert lost == [Terminated]
 
 

@@ -197,6 +197,7 @@ def test_the_constraints_pin_every_declared_package() -> None:
     pinned = {canonicalize_name(line.split("==")[0]) for line in lines}
     assert all(re.fullmatch(r"[\w.\-]+==[\w.!+\-]+", line) for line in lines)
     declared = [Requirement(text) for text in requires("tuneward") or ()]
-    needed = {canonicalize_name(each.name) for each in declared} - {"tuneward", "bitsandbytes"}
+    optional = {"bitsandbytes", "tensorboard", "wandb"}  # of the extras that CI does not install
+    needed = {canonicalize_name(each.name) for each in declared} - {"tuneward", *optional}
     assert needed <= pinned
     assert "torch==2.13.0" in lines

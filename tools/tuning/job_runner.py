@@ -141,6 +141,7 @@ class JobRunner:
         """
         state = self.poll(job)
         if state.status in ENDED:
+            self._ends_within(job, grace)  # its process may still be on its way out
             raise JobError(f"job {job.id} has ended: {state.status}")
         job.ask_to_stop(reason)
         if not self._ends_within(job, grace):

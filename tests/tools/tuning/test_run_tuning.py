@@ -79,13 +79,13 @@ def test_an_interrupted_job_goes_on_when_it_is_asked_for_again(
 def test_the_time_of_all_jobs_counts_and_their_progress_is_passed_on(
     home: Path, run: Path, tmp_path: Path
 ) -> None:
-    jobs = tuning(home, run, seconds=10)
+    jobs = tuning(home, run, seconds=7)
     started = time.monotonic()
     _, state, _ = jobs.tune(spec(tmp_path, method="lora"), seconds=100)
     assert state.exit_code == 124
     assert jobs.seconds_left < 5
     assert jobs.is_spent
-    with pytest.raises(BudgetSpent, match="10 s"):
+    with pytest.raises(BudgetSpent, match="7 s"):
         jobs.tune(spec(tmp_path))
     assert not tuning(home, run, scope="another goal").is_spent
     told = jobs.progress()
