@@ -1,4 +1,4 @@
-"""Puts a run together: the one place where concrete classes are chosen.
+"""Starts, resumes and ends runs: the one place where concrete classes are chosen.
 
     from tuneward import Agent
     result = Agent(workspace="examples/tickets").invoke("Count the rows of tickets.csv")
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
@@ -22,23 +22,21 @@ from langchain_core.tools import BaseTool
 from agent import memory_door
 from agent import settings as settings_file
 from agent.approval import Approver, Headless
-from agent.check_specs import MetricCheck
 from agent.checks import label
 from agent.context import overview
 from agent.drafted_checks import draft_checks
 from agent.errors import SettingsError, UsageError
 from agent.events import Listener, Silent
-from agent.goal import Budget, Goal
+from agent.goal import Goal
 from agent.goal_file import goal_from_mapping, goal_from_text
 from agent.interrupt import Interrupt
 from agent.journal import Journal
 from agent.loop import Loop
-from agent.mentions import mentioned_files
 from agent.permissions import Mode, Permissions, Rules, load_grants
 from agent.planner import Planner
-from agent.reader import ModelReader
 from agent.recorder import Recorder
 from agent.run_notes import MODES, RunNotes, notes_of
+from agent.run_parts import RunBuilder, RunParts, narrowed
 from agent.runs import JOURNAL, RunStore
 from agent.settings import Memory, Settings
 from agent.state import RunState
@@ -47,32 +45,14 @@ from memory.errors import StoreError
 from models.catalogue import THINKS
 from models.errors import ModelError
 from prompts.render import render
-from tools import catalogue, control
-from tools.base import facts_of
-from tools.context import ToolContext
-from tools.pages import pages_of
-from tools.plugins import Plugin, load_plugins
 from tools.toolbox import Toolbox
 from tools.workspace import Workspace
-from tools.world import WorkspaceWorld
 
-if TYPE_CHECKING:
-    from tools.tuning.run_tuning import RunTuning
-    from tools.tuning.skill_shelf import SkillShelf
-
-TUNING_WORDS = frozenset(("tuning", "profile_dataset", "tune_skill", "evaluate_skill"))
-SKILL_WORDS = frozenset(
-    ("skills", "list_skills", "apply_skill", "classify_text", "extract_entities")
-)
-"""Tools and families of a goal's list that are about skills; without a list they come along where
-there are skills."""
 PLANNER = 3_000_000_000
 """From so many on, a plan is written first. It hurt 1.5B (docs/log.md); more is not measured."""
 NOTES_SHARE = 16
 """Notes take at most this part of the model's window."""
 THOUGHT_CHARS = 200
-OFFERED = ("read", "remember", "write")
-"""Effects of the tools that a goal gets when it names none."""
 SEED = 0
 
 
@@ -146,7 +126,6 @@ class Agent(Runnable[Any, RunResult]):
         self.settings = chosen
         self.runs = RunStore(chosen.home)
         self.interrupt = interrupt or Interrupt()
-        self._own_tools = [tool for tool in tools if isinstance(tool, BaseTool)]
         named = [str(tool) for tool in tools if not isinstance(tool, BaseTool)]
         self._plugin_sources = [*chosen.plugins, *named]
         self._approver: Approver = approver or Headless()
@@ -160,8 +139,13 @@ class Agent(Runnable[Any, RunResult]):
         self._models: dict[str, Any] = {}
         self._given = model if isinstance(model, BaseChatModel) else None
         self._loading = threading.Lock()
-        self.plugins: list[Plugin] = []
-        """What each plug-in source gave or why it did not; filled when a run is put together."""
+        self._builder = RunBuilder(
+            chosen,
+            own_tools=[tool for tool in tools if isinstance(tool, BaseTool)],
+            plugin_sources=self._plugin_sources,
+            interrupt=self.interrupt,
+            on_note=self._on_note,
+        )
 
     # Runnable
 
@@ -249,7 +233,7 @@ class Agent(Runnable[Any, RunResult]):
         *,
         follow_up: bool,
     ) -> RunResult:
-        goal = goal.model_copy(update={"budget": _narrowed(goal.budget, self.settings)})
+        goal = goal.model_copy(update={"budget": narrowed(goal.budget, self.settings)})
         size = getattr(model, "parameters", PLANNER)
         plan = self._plan or ("once" if size >= PLANNER else "off")
         thought = self._thought_chars
@@ -297,7 +281,7 @@ class Agent(Runnable[Any, RunResult]):
         state.apply(event)
         return self._go(state, journal, model, parts)
 
-    def _go(self, state: RunState, journal: Journal, model: Any, parts: "_Parts") -> RunResult:
+    def _go(self, state: RunState, journal: Journal, model: Any, parts: RunParts) -> RunResult:
         assert state.goal is not None
         goal = state.goal
         planner = Planner(
@@ -359,6 +343,9 @@ class Agent(Runnable[Any, RunResult]):
         """The tools that a goal would be offered; loads no model."""
         return self._parts(goal, None, RunState("none"), None).toolbox
 
+    def _parts(self, goal: Goal, model: Any, state: RunState, notes: RunNotes | None) -> RunParts:
+        return self._builder.parts(goal, model, state, notes, self.runs.folder(state.run))
+
     @contextmanager
     def _notes(self, state: RunState, goal: Goal) -> Iterator[RunNotes | None]:
         """The long-term memory as this run may use it, while it lasts.
@@ -387,92 +374,6 @@ class Agent(Runnable[Any, RunResult]):
                 self._embeddings = memory_door.embedder(self.settings, self._on_progress)
             return self._embeddings
 
-    def _parts(self, goal: Goal, model: Any, state: RunState, notes: RunNotes | None) -> "_Parts":
-        versions = self.runs.folder(state.run) / "versions"
-        workspace = Workspace(
-            goal.workspace, versions=versions, protected=_protected(goal, self.settings.home)
-        )
-        workspace.written |= state.written
-        reader = ModelReader(model, lambda: self.interrupt.requested)
-        memory = notes.book.memory if notes is not None else None
-        skills, tuning = self._skills(goal, state)
-        context = ToolContext(
-            workspace,
-            reader,
-            state.results,
-            memory=memory,
-            notes=notes,
-            skills=skills,
-            tuning=tuning,
-        )
-        world = WorkspaceWorld(
-            workspace,
-            context.tables,
-            pages_of(workspace).count,
-            state.results,
-            mentioned=[p for p in mentioned_files(goal.goal) if not workspace.exists(p)],
-            skills=skills,
-        )
-        toolbox = Toolbox(
-            self._select(goal, context, state),
-            world,
-            spent=lambda: ("tune_skill",) if tuning is not None and tuning.is_spent else (),
-        )
-        return _Parts(workspace, world, toolbox, notes, skills, tuning)
-
-    def _skills(
-        self, goal: Goal, state: RunState
-    ) -> tuple["SkillShelf | None", "RunTuning | None"]:
-        """The trained skills where there are any or the goal is about some, and what trains them
-        where the goal lists a tool for it."""
-        home = self.settings.home
-        wanted = set(goal.tools if goal.tools is not None else self.settings.tools or ())
-        tunes = not TUNING_WORDS.isdisjoint(wanted)
-        measures = any(isinstance(check, MetricCheck) for check in (*goal.success, *goal.audit))
-        asked = tunes or measures or not SKILL_WORDS.isdisjoint(wanted)
-        if not asked and not any(home.glob("skills/*/current.json")):
-            return None, None
-        from tools.tuning.run_tuning import RunTuning
-        from tools.tuning.skill_shelf import SkillShelf
-
-        device = self.settings.device
-        shelf = SkillShelf(home, device=device)
-        if not tunes:
-            return shelf, None
-        seconds = _narrowed(goal.budget, self.settings).tuning_seconds
-        folder = self.runs.folder(state.run)
-        return shelf, RunTuning(home, folder, seconds, scope=goal.goal, device=device)
-
-    def _select(self, goal: Goal, context: ToolContext, state: RunState) -> list[BaseTool]:
-        """The tools by the goal's and the settings' lists; without a list, the harmless ones."""
-        # A resumed run has the plug-ins that it began with; the operator named them then.
-        sources = [*state.options.get("plugins", ()), *self._plugin_sources]
-        own = catalogue.built_in(context)
-        taken = [tool.name for tool in own] + list(control.CONTROL)
-        self.plugins = load_plugins(sources, context, taken=taken)
-        for plugin in self.plugins:
-            if plugin.problem:
-                self._on_note(f"left out: {plugin.source}: {plugin.problem}")
-        loaded = [tool for plugin in self.plugins for tool in plugin.tools] + self._own_tools
-        wanted = goal.tools if goal.tools is not None else self.settings.tools
-        if wanted is None:
-            chosen = [tool for tool in own if facts_of(tool).effect in OFFERED] + loaded
-        else:
-            known = {facts_of(t).family for t in own + loaded} | {t.name for t in own + loaded}
-            if unknown := [name for name in wanted if name not in known]:
-                raise SettingsError(
-                    f"tools: there is no tool or family {unknown[0]!r};"
-                    " `tuneward tools list` names them"
-                )
-            chosen = [t for t in own + loaded if {t.name, facts_of(t).family} & set(wanted)]
-        limit = self.settings.tools_limit
-        if limit is not None:
-            chosen = [t for t in chosen if {t.name, facts_of(t).family} & set(limit)]
-        names = {tool.name for tool in chosen}
-        more = [t for t in own if facts_of(t).family == "results" and t.name not in names]
-        output = goal.output.schema_ if goal.output is not None else None
-        return [*chosen, *more, *control.get_tools(cast(dict[str, Any] | None, output))]
-
     def _model(self, name: str) -> Any:
         """The chat model of a run, loaded once per agent."""
         if self._given is not None:
@@ -494,16 +395,6 @@ class Agent(Runnable[Any, RunResult]):
             return self._models[target]
 
 
-@dataclass(frozen=True)
-class _Parts:
-    workspace: Workspace
-    world: WorkspaceWorld
-    toolbox: Toolbox
-    notes: RunNotes | None
-    skills: "SkillShelf | None"
-    tuning: "RunTuning | None"
-
-
 def _replayed(run: str, journal: Journal) -> RunState:
     state = RunState(run)
     for event in journal.events():
@@ -511,25 +402,8 @@ def _replayed(run: str, journal: Journal) -> RunState:
     return state
 
 
-def _protected(goal: Goal, home: Path) -> tuple[Path, ...]:
-    """What a run must not change even where it lies in the workspace: its own orders."""
-    return (home, goal.source) if goal.source is not None else (home,)
-
-
 def _goal_rules(goal: Goal) -> Rules:
     return Rules.parse(goal.permissions.allow, goal.permissions.deny)
-
-
-def _narrowed(budget: Budget, settings: Settings) -> Budget:
-    """The goal's budget, no part of it above the settings'."""
-    limits = {
-        key: limit
-        for key in ("steps", "seconds", "tokens", "tuning_seconds")
-        if (limit := getattr(settings.budget, key)) is not None
-    }
-    return budget.model_copy(
-        update={key: min(getattr(budget, key), limit) for key, limit in limits.items()}
-    )
 
 
 def _reserve(model: Any) -> int:
