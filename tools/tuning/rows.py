@@ -35,7 +35,7 @@ class Row:
 
 
 def rows(path: Path, about: Survey) -> Iterator[Row]:
-    """The rows of a file, in order; blank lines are left out.
+    """The rows of a file, in order; blank lines are left out, rows of empty cells are not.
 
     Raises:
         DataError: a row is broken, or the file has none of these formats.
@@ -64,8 +64,13 @@ def _delimited(path: Path, numbered: Iterator[tuple[int, str]]) -> Iterator[Row]
         records = _csv_records(path, everything, delimiter_of(sample))
     names: list[str] | None = None
     for line, record in records:
+        is_blank = not any(cell.strip() for cell in record)
         if names is None:
+            if is_blank:
+                continue
             names = _header(path, line, record)
+            continue
+        if is_blank and len(record) == 1 < len(names):
             continue
         if len(record) != len(names):
             raise DataError(
@@ -97,7 +102,7 @@ def _csv_records(
             return
         except csv.Error as problem:
             raise DataError(_csv_problem(problem), path=str(path), line=begin) from problem
-        if any(cell.strip() for cell in record):
+        if record:
             yield begin, record
         begin = last + 1
 
@@ -113,7 +118,7 @@ def _csv_problem(problem: csv.Error) -> str:
 
 def _tab_records(numbered: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:
     for line, text in numbered:
-        if text.strip():
+        if text.rstrip("\r\n"):
             yield line, [_unquoted(cell) for cell in text.rstrip("\r\n").split("\t")]
 
 

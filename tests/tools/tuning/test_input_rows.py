@@ -48,6 +48,21 @@ def test_a_line_of_a_text_file_is_a_row_empty_ones_too(tmp_path: Path) -> None:
     assert [row.line for row in found] == [1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "text,id\nx,1\n,\n\n  \ny,2\n"),
+        ("a.tsv", "text\tid\nx\t1\n\t\n\n  \ny\t2\n"),
+        ("one.csv", '\ntext\nx\n""\n\ny\n'),
+    ],
+)
+def test_a_row_of_empty_cells_is_a_row_and_a_blank_line_is_none(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    found = list(read_inputs(write(tmp_path, name, text), TEXTS))
+    assert [row.input for row in found] == [TextInput("x"), TextInput(""), TextInput("y")]
+
+
 def test_the_only_column_is_the_text(tmp_path: Path) -> None:
     path = jsonl(tmp_path, [{"id": 1, "remark": "x"}])
     assert next(read_inputs(path, TEXTS)).input == TextInput("x")
