@@ -220,6 +220,6 @@ def _settings() -> "Settings":
 
 def _store() -> "SkillStore":
     from agent.settings import default_home
-    from tools.tuning.skill_store import SkillStore
+    from tools.tuning.shipped_skills import skills_of
 
-    return SkillStore(default_home())
+    return skills_of(default_home())

@@ -158,10 +158,10 @@ def _check_words(name: str, method: str) -> None:
 
 def _check_ready(spec: "JobSpec", home: Path) -> None:
     """Before anything is started: what it is to track with and to begin from is there."""
-    from tools.tuning.skill_store import SkillStore
+    from tools.tuning.shipped_skills import skills_of
     from tools.tuning.tracking import check_track
 
     if spec.track is not None:
         check_track(spec.track)
     if spec.from_skill is not None:
-        SkillStore(home).get(spec.from_skill)
+        skills_of(home).get(spec.from_skill)

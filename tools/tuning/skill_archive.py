@@ -71,11 +71,14 @@ def export_skill(
     return target
 
 
-def import_skill(path: Path, store: SkillStore, *, name: str | None = None) -> Skill:
+def import_skill(
+    path: Path, store: SkillStore, *, name: str | None = None, promote: bool = True
+) -> Skill:
     """Take an archive in as the next version of its skill.
 
     Args:
         name: of the skill; the card's own where left out.
+        promote: use it from now on.
 
     Raises:
         SkillError: it is no whole, plain skill; nothing was taken in.
@@ -87,7 +90,7 @@ def import_skill(path: Path, store: SkillStore, *, name: str | None = None) -> S
             skill_files.check_manifest(draft)
             skill_files.check_content(draft)
             name = check_skill_name(name or _card(draft).name)
-        return store.take_in(name, draft)
+        return store.take_in(name, draft, promote=promote)
 
 
 def _card(draft: Path) -> SkillCard:

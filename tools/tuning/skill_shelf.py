@@ -10,8 +10,9 @@ from pathlib import Path
 
 from tools.tuning.errors import SkillError
 from tools.tuning.methods.base import Bench, Method
+from tools.tuning.shipped_skills import skills_of
 from tools.tuning.skill_card import SkillCard
-from tools.tuning.skill_store import POINTER, Skill, SkillStore
+from tools.tuning.skill_store import POINTER, Skill
 
 LOADED = 2
 """Skills that stay in memory at once."""
@@ -22,7 +23,7 @@ class SkillShelf:
 
     def __init__(self, home: Path, *, device: str | None = None) -> None:
         self.home = home
-        self.store = SkillStore(home)
+        self.store = skills_of(home)
         self._device = device
         self._known: dict[str, tuple[bytes, Skill]] = {}
         self._loaded: OrderedDict[tuple[str, int], Method] = OrderedDict()

@@ -162,7 +162,7 @@ class SkillStore:
         """
         skill = self.get(name, version)
         skill.check()
-        with self._locked():
+        with self.locked():
             self._point(name, version)
         return skill
 
@@ -172,7 +172,7 @@ class SkillStore:
         Raises:
             SkillError: there was none, or it is broken.
         """
-        with self._locked():
+        with self.locked():
             now = self._pointer(name)
             if not now.earlier:
                 raise SkillError(
@@ -193,7 +193,7 @@ class SkillStore:
         folder = self.folder / check_skill_name(name)
         if not folder.is_dir():
             raise self._unknown(name)
-        with self._locked(), durable.open_folder(self.folder) as store:
+        with self.locked(), durable.open_folder(self.folder) as store:
             gone = self.folder / f"{DRAFT}{secrets.token_hex(8)}"
             folder.rename(gone)
             durable.sync_folder(store, name)
@@ -202,7 +202,7 @@ class SkillStore:
     def _take_in(self, name: str, card: SkillCard, draft: Path, *, promote: bool) -> Skill:
         folder = self.folder / check_skill_name(name)
         durable.make_folders(folder)
-        with self._locked(), durable.open_folder(folder) as open_folder:
+        with self.locked(), durable.open_folder(folder) as open_folder:
             numbers = [int(path.name) for path in folder.iterdir() if path.name.isdigit()]
             version = max(numbers, default=0) + 1
             card = card.model_copy(update={"name": name, "version": version})
@@ -249,10 +249,14 @@ class SkillStore:
         return SkillError(f"there is no skill `{name}`; {there}: `tuneward tune` makes one")
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Only one process at a time changes which versions there are."""
+    def locked(self, name: str = LOCK) -> Iterator[None]:
+        """Only one process at a time changes which versions there are.
+
+        Args:
+            name: of the file that is locked.
+        """
         durable.make_folders(self.folder)
-        file = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = os.open(self.folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
