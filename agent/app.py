@@ -38,6 +38,7 @@ from agent.recorder import Recorder
 from agent.run_notes import MODES, RunNotes, notes_of
 from agent.run_parts import RunBuilder, RunParts, narrowed
 from agent.runs import JOURNAL, RunStore
+from agent.setting_values import stricter
 from agent.settings import Memory, Settings
 from agent.state import RunState
 from agent.status import Status, exit_code
@@ -140,7 +141,6 @@ class Agent(Runnable[Any, RunResult]):
         self._given = model if isinstance(model, BaseChatModel) else None
         self._loading = threading.Lock()
         self._builder = RunBuilder(
-            chosen,
             own_tools=[tool for tool in tools if isinstance(tool, BaseTool)],
             plugin_sources=self._plugin_sources,
             interrupt=self.interrupt,
@@ -240,19 +240,19 @@ class Agent(Runnable[Any, RunResult]):
         if thought is None:
             thought = THOUGHT_CHARS if size >= THINKS else 0
         parts = self._parts(goal, model, state, notes)
-        files = overview(parts.world, parts.skills.lines() if parts.skills else ())
+        files = overview(parts.world, parts.skill_lines())
         asked = render("follow_up" if follow_up else "goal", goal=goal.goal, overview=files)
         recalled: list[str] = []
         if notes is not None:
             room = getattr(model, "window", 8_192) // NOTES_SHARE
-            text, recalled = notes.for_context(model.get_num_tokens, room)
+            text, recalled = self._recalled(goal, notes, model, room)
             asked = f"{text}\n\n{asked}" if text else asked
         messages = [("user", asked)]
         if not follow_up:
             system = render("agent") + (f" {render('thought')}" if thought else "")
             messages.insert(0, ("system", system))
         options = {
-            "model": self.settings.model if self._given is None else "given",
+            "model": self._name(goal.model) if self._given is None else "given",
             "mode": self.settings.mode,
             "plugins": list(self._plugin_sources),
             "plan": plan,
@@ -279,6 +279,7 @@ class Agent(Runnable[Any, RunResult]):
             },
         )
         state.apply(event)
+        parts.workspace.written.clear()  # what an earlier goal of the run wrote is not of this one
         return self._go(state, journal, model, parts)
 
     def _go(self, state: RunState, journal: Journal, model: Any, parts: RunParts) -> RunResult:
@@ -306,7 +307,8 @@ class Agent(Runnable[Any, RunResult]):
             toolbox=parts.toolbox,
             workspace=parts.workspace,
             permissions=Permissions(
-                mode=self.settings.mode,
+                # A run goes on at most as freely as it began.
+                mode=stricter("mode", self.settings.mode, state.options["mode"]),
                 grants=load_grants(self.settings.home / "grants.yaml"),
                 goal=_goal_rules(goal),
             ),
@@ -344,7 +346,8 @@ class Agent(Runnable[Any, RunResult]):
         return self._parts(goal, None, RunState("none"), None).toolbox
 
     def _parts(self, goal: Goal, model: Any, state: RunState, notes: RunNotes | None) -> RunParts:
-        return self._builder.parts(goal, model, state, notes, self.runs.folder(state.run))
+        folder = self.runs.folder(state.run)
+        return self._builder.parts(goal, model, state, notes, self.settings, folder)
 
     @contextmanager
     def _notes(self, state: RunState, goal: Goal) -> Iterator[RunNotes | None]:
@@ -367,6 +370,18 @@ class Agent(Runnable[Any, RunResult]):
                 self._on_note(f"going on without memory: {error}")
             yield notes
 
+    def _recalled(
+        self, goal: Goal, notes: RunNotes, model: Any, room: int
+    ) -> tuple[str, list[str]]:
+        """What notes say to the goal, in at most `room` tokens, and their ids."""
+        try:
+            return notes.for_context(model.get_num_tokens, room)
+        except StoreError as error:
+            if goal.memory is not None:
+                raise
+            self._on_note(f"going on without notes: {error}")
+            return "", []
+
     def _embedder(self) -> Embeddings:
         """What makes the vectors, loaded once per agent."""
         with self._loading:
@@ -374,11 +389,15 @@ class Agent(Runnable[Any, RunResult]):
                 self._embeddings = memory_door.embedder(self.settings, self._on_progress)
             return self._embeddings
 
+    def _name(self, model: str) -> str:
+        """A goal's model by name: its own, or the settings' where it names none."""
+        return self.settings.model if model == "default" else model
+
     def _model(self, name: str) -> Any:
         """The chat model of a run, loaded once per agent."""
         if self._given is not None:
             return self._given
-        target = self.settings.target(self.settings.model if name == "default" else name)
+        target = self.settings.target(self._name(name))
         with self._loading:
             if target not in self._models:
                 with self.interrupt.at_once():

@@ -14,8 +14,10 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    SerializerFunctionWrapHandler,
     Tag,
     WithJsonSchema,
+    model_serializer,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -228,6 +230,14 @@ class JsonSpec(OnFile):
     """It is exactly this value; the order of an object's keys does not matter."""
     contains: dict[str, Any] | None = None
     """It is an object that has at least these keys with these values."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_was_not_said(self, proceed: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """`equals: null` is a condition, so where nothing was said nothing may be written."""
+        written: dict[str, Any] = proceed(self)
+        if "equals" not in self.model_fields_set:
+            written.pop("equals", None)
+        return written
 
 
 class AnswerSpec(TextRules):

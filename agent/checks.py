@@ -241,7 +241,7 @@ def _json(spec: JsonSpec, evidence: Evidence) -> str:
     if spec.schema_ is not None:
         for item in values:
             _fits(item, spec.schema_, evidence, spec.path)
-    if spec.equals is not None and not same_json(spec.equals, value):
+    if "equals" in spec.model_fields_set and not same_json(spec.equals, value):
         raise Miss(f"{spec.path} is not the expected value: {_excerpt(text)}")
     if spec.contains is not None and not has_json(spec.contains, value):
         raise Miss(f"{spec.path} lacks an expected key or value: {_excerpt(text)}")

@@ -7,9 +7,10 @@ with several connections, so the rollback journal is used (it needs no second fi
 
 import fcntl
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -63,7 +64,7 @@ class Journal:
 
     def _prepare(self, durable: bool) -> None:
         self._db.execute("pragma journal_mode=delete")
-        self._db.execute(f"pragma synchronous={'full' if durable else 'off'}")
+        self._db.execute(f"pragma synchronous={'extra' if durable else 'off'}")
         version = self._db.execute("pragma user_version").fetchone()[0]
         if version > _VERSION:
             raise SettingsError(
@@ -140,13 +141,27 @@ def read_journal(path: Path, run: str) -> list[Event]:
     if not path.exists():
         raise SettingsError(f"there is no run {run}; `tuneward runs list` names them")
     try:
-        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)
-        try:
+        with reading(path) as db:
             return list(_read(db, run))
-        finally:
-            db.close()
     except (sqlite3.DatabaseError, ValueError) as error:
         raise SettingsError(f"{path}: not a journal ({error})") from None
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A journal that others may be writing, to look into.
+
+    A process that was killed within a commit leaves it half done. Only a reader that may write can
+    undo that; it does nothing else.
+    """
+    writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    where = f"{path.resolve().as_uri()}?mode={'rw' if writable else 'ro'}"
+    db = sqlite3.connect(where, uri=True, timeout=5)
+    try:
+        db.execute("pragma query_only=on")
+        yield db
+    finally:
+        db.close()
 
 
 def _read(db: sqlite3.Connection, run: str) -> Iterator[Event]:

@@ -25,7 +25,7 @@ from agent.permissions import Permissions
 from agent.planner import Planner, Reply
 from agent.recorder import Recorder
 from agent.status import RESUMABLE, Status, exit_code, next_step
-from memory.errors import DiskFull
+from memory.errors import DiskFull, StoreError
 from models.errors import (
     Cancelled,
     DeviceLost,
@@ -35,15 +35,16 @@ from models.errors import (
 )
 from prompts.render import render
 from tools.control import ASK_USER, CANNOT, CONTROL, FINISH
-from tools.errors import ToolError, ToolStopped, TuningSpent, WorkspaceError
+from tools.errors import ToolError, ToolHung, ToolStopped, TuningSpent, WorkspaceError
 from tools.toolbox import Toolbox
 from tools.workspace import Workspace
 
 TOOL_SECONDS = 120.0
 """A tool that takes longer is no longer waited for."""
 REPLAN_STEPS = 6
-CRASHES = 3
+MOST_CRASHES = 3
 """Resumes in a row that came to nothing before the run is left alone."""
+LOOK = "may or may not have happened; look, then resume: the model is told to look as well"
 
 
 class Loop:
@@ -92,7 +93,7 @@ class Loop:
         message = ""
         try:
             self._record.commit()  # what was added before: that the run starts, or goes on
-            if self.state.resumed_without_progress > CRASHES:
+            if self.state.resumed_without_progress > MOST_CRASHES:
                 raise LimitReached("crash_loop")
             if self.state.open_call is not None:
                 self._recover()
@@ -114,7 +115,8 @@ class Loop:
             status, message = "oom", str(error)
         except DeviceLost as error:
             status, message = "device_lost", str(error)
-        except (ModelError, SettingsError, ToolError) as error:  # ToolError: no workspace any more
+        except (ModelError, SettingsError, StoreError, ToolError) as error:
+            # ToolError: there is no workspace any more.
             status, message = "unavailable", str(error)
         except BaseException as error:
             self._finish("internal_error", f"{type(error).__name__}: {error}")
@@ -132,6 +134,7 @@ class Loop:
             return self._finish_called(arguments)
         if name == CANNOT:
             self._called(arguments)
+            self._record.commit()
             self._record.returned(True, "(the run ends)")
             self._answer = str(arguments["reason"])
             return "failed"
@@ -220,8 +223,9 @@ class Loop:
             passage = self._gate.judge(name, arguments)
         self._called(passage.arguments)
         if passage.allowed:
+            self._record.commit()
             self._execute(name, passage.arguments)
-        else:
+        else:  # not committed before its outcome, or a resume would make the call
             self._record.returned(False, f"not allowed: {passage.rule}")
 
     def _execute(self, name: str, arguments: Mapping[str, Any]) -> None:
@@ -238,10 +242,15 @@ class Loop:
         except TuningSpent as error:
             self._record.returned(False, str(error), seconds=time.monotonic() - started)
             raise LimitReached("budget_tuning", str(error)) from None
-        except ToolError as error:
-            if isinstance(error, ToolStopped) and self._toolbox.facts(name).effect != "read":
-                # It may still take effect, so its intent stays open: resume knows what to do.
+        except (ToolStopped, ToolHung) as error:
+            # What may still take effect leaves its intent open: resume knows what to do.
+            facts = self._toolbox.facts(name)
+            if isinstance(error, ToolStopped) and facts.effect != "read":
                 raise Interrupted(str(error)) from None
+            if isinstance(error, ToolHung) and facts.effect != "read" and not facts.idempotent:
+                raise LimitReached("needs_review", f"{error} and {LOOK}") from None
+            text, ok = str(error), False
+        except ToolError as error:
             text, ok = str(error), False
         missing = [path for path in self._to_write if path not in self._workspace.written]
         note = render("to_write", paths=", ".join(missing)) if missing else ""
@@ -263,6 +272,7 @@ class Loop:
         if reply is None:
             raise LimitReached("needs_review", f"the model asks: {question}")
         self._called(arguments)
+        self._record.commit()
         self._record.returned(True, reply)
         self._record.commit()
 
@@ -325,6 +335,7 @@ class Loop:
         answer = arguments["answer"]
         text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
         self._called(arguments)
+        self._record.commit()
         results = self._evaluate("success", text, retry=True)
         failed = [result for result in results if not result.passed]
         if failed and self.state.retries_used <= self.goal.retries:
@@ -387,8 +398,7 @@ class Loop:
             values = ", ".join(f"{k}={v!r:.80}" for k, v in call["arguments"].items())
             raise LimitReached(
                 "needs_review",
-                f"{call['tool']}({values}) was interrupted and may or may not have happened;"
-                " look, then resume: the model is told to look as well",
+                f"{call['tool']}({values}) was interrupted and {LOOK}",
             )
         self._record.commit()
 

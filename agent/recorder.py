@@ -60,7 +60,7 @@ class Recorder:
         self.commit()
 
     def called(self, arguments: Mapping[str, Any], effect: str) -> None:
-        """Record the intent of the pending call; from here on its effect may have happened."""
+        """Record the intent of the pending call; once committed, its effect may have happened."""
         assert self.state.pending is not None
         self.add(
             "tool_called",
@@ -73,7 +73,6 @@ class Recorder:
             },
             {"before": self.world()},
         )
-        self.commit()
 
     def returned(self, ok: bool, text: str, *, note: str = "", seconds: float = 0.0) -> None:
         """Record the outcome; it is committed with whatever is found out about it next.

@@ -35,6 +35,7 @@ SKILL_WORDS = frozenset(
 )
 """Tools and families of a goal's list that are about skills; without a list they come along where
 there are skills."""
+SKILL_FAMILIES = {"skills", "tuning"}
 OFFERED = ("read", "remember", "write")
 """Effects of the tools that a goal gets when it names none."""
 
@@ -50,13 +51,17 @@ class RunParts:
     skills: "SkillShelf | None"
     tuning: "RunTuning | None"
 
+    def skill_lines(self) -> list[str]:
+        """What there is to say of each skill, where a tool is about skills."""
+        families = {self.toolbox.facts(name).family for name in self.toolbox.names}
+        return self.skills.lines() if self.skills and families & SKILL_FAMILIES else []
+
 
 class RunBuilder:
     """Chooses the parts of runs for one agent."""
 
     def __init__(
         self,
-        settings: Settings,
         *,
         own_tools: Sequence[BaseTool],
         plugin_sources: Sequence[str],
@@ -69,19 +74,25 @@ class RunBuilder:
         interrupt: stops the model where a tool asks it.
         on_note: called for each plug-in that was left out.
         """
-        self._settings = settings
         self._own_tools = own_tools
         self._plugin_sources = plugin_sources
         self._interrupt = interrupt
         self._on_note = on_note
 
     def parts(
-        self, goal: Goal, model: Any, state: RunState, notes: RunNotes | None, folder: Path
+        self,
+        goal: Goal,
+        model: Any,
+        state: RunState,
+        notes: RunNotes | None,
+        settings: Settings,
+        folder: Path,
     ) -> RunParts:
         """The parts of one run.
 
         Args:
             model: None where nothing will be asked of it.
+            settings: of the goal's workspace.
             folder: the run's.
 
         Raises:
@@ -90,12 +101,12 @@ class RunBuilder:
         workspace = Workspace(
             goal.workspace,
             versions=folder / "versions",
-            protected=_protected(goal, self._settings.home),
+            protected=_protected(goal, settings.home),
         )
         workspace.written |= state.written
         reader = ModelReader(model, lambda: self._interrupt.requested)
         memory = notes.book.memory if notes is not None else None
-        skills, tuning = self._skills(goal, folder)
+        skills, tuning = self._skills(goal, settings, folder)
         context = ToolContext(
             workspace,
             reader,
@@ -114,33 +125,37 @@ class RunBuilder:
             skills=skills,
         )
         toolbox = Toolbox(
-            self._select(goal, context, state),
+            self._select(goal, settings, context, state),
             world,
             spent=lambda: ("tune_skill",) if tuning is not None and tuning.is_spent else (),
         )
         return RunParts(workspace, world, toolbox, notes, skills, tuning)
 
-    def _skills(self, goal: Goal, folder: Path) -> tuple["SkillShelf | None", "RunTuning | None"]:
+    def _skills(
+        self, goal: Goal, settings: Settings, folder: Path
+    ) -> tuple["SkillShelf | None", "RunTuning | None"]:
         """The trained skills where there are any or the goal is about some, and what trains them
         where the goal lists a tool for it."""
-        home = self._settings.home
-        wanted = set(goal.tools if goal.tools is not None else self._settings.tools or ())
+        home = settings.home
+        wanted = set(goal.tools if goal.tools is not None else settings.tools or ())
         tunes = not TUNING_WORDS.isdisjoint(wanted)
         measures = any(isinstance(check, MetricCheck) for check in (*goal.success, *goal.audit))
         asked = tunes or measures or not SKILL_WORDS.isdisjoint(wanted)
-        if not asked and not any(home.glob("skills/*/current.json")):
-            return None, None
         from tools.tuning.run_tuning import RunTuning
         from tools.tuning.skill_shelf import SkillShelf
 
-        device = self._settings.device
+        device = settings.device
         shelf = SkillShelf(home, device=device)
+        if not asked and not shelf.names():
+            return None, None
         if not tunes:
             return shelf, None
-        seconds = narrowed(goal.budget, self._settings).tuning_seconds
+        seconds = narrowed(goal.budget, settings).tuning_seconds
         return shelf, RunTuning(home, folder, seconds, scope=goal.goal, device=device)
 
-    def _select(self, goal: Goal, context: ToolContext, state: RunState) -> list[BaseTool]:
+    def _select(
+        self, goal: Goal, settings: Settings, context: ToolContext, state: RunState
+    ) -> list[BaseTool]:
         """The tools by the goal's and the settings' lists; without a list, the harmless ones."""
         # A resumed run has the plug-ins that it began with; the operator named them then.
         sources = [*state.options.get("plugins", ()), *self._plugin_sources]
@@ -151,7 +166,7 @@ class RunBuilder:
             if plugin.problem:
                 self._on_note(f"left out: {plugin.source}: {plugin.problem}")
         loaded = [tool for plugin in plugins for tool in plugin.tools] + list(self._own_tools)
-        wanted = goal.tools if goal.tools is not None else self._settings.tools
+        wanted = goal.tools if goal.tools is not None else settings.tools
         if wanted is None:
             chosen = [tool for tool in own if facts_of(tool).effect in OFFERED] + loaded
         else:
@@ -162,7 +177,7 @@ class RunBuilder:
                     " `tuneward tools list` names them"
                 )
             chosen = [t for t in own + loaded if {t.name, facts_of(t).family} & set(wanted)]
-        limit = self._settings.tools_limit
+        limit = settings.tools_limit
         if limit is not None:
             chosen = [t for t in chosen if {t.name, facts_of(t).family} & set(limit)]
         names = {tool.name for tool in chosen}

@@ -3,9 +3,11 @@
 import os
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from agent.safe_text import safe_text
+
+T = TypeVar("T", bound=str)
 
 Mode = Literal["auto", "ask", "deny", "read-only"]
 """From the loosest to the strictest. `ask` puts a question to the person at the terminal, `auto`
@@ -16,10 +18,16 @@ Memory = Literal["write", "read", "off"]
 BUDGET = tuple(f"budget.{part}" for part in ("steps", "seconds", "tokens", "tuning_seconds"))
 CHOICES: dict[str, tuple[str, ...]] = {"mode": get_args(Mode), "memory": get_args(Memory)}
 """Each from the loosest to the strictest."""
+
 WORDS = ("model", "embedder", "device", "dtype", "quant")
 LISTS = ("tools", "plugins")
 NAMES = (*WORDS, *CHOICES, *LISTS, *BUDGET)
 """Every setting with a fixed name; `models.NAME` are the person's own."""
+
+
+def stricter(name: str, *values: T) -> T:
+    """The strictest of several values of a setting in CHOICES."""
+    return max(values, key=CHOICES[name].index)
 
 
 def parsed(name: str, value: Any, base: Path) -> Any:

@@ -22,6 +22,9 @@ from agent.goal import Goal
 from agent.status import RESUMABLE, Status
 from tools.results import RunResults
 
+CRASHES: tuple[Status | None, ...] = (None, "internal_error", "oom", "device_lost")
+"""Ends that come again where nothing has changed; None is a process that died."""
+
 
 @dataclass(frozen=True)
 class PastCall:
@@ -88,6 +91,7 @@ class RunState:
     failures_in_a_row: int = 0
     retries_used: int = 0
     resumed_without_progress: int = 0
+    """Resumes in a row after a death or a failure of the program, without a call in between."""
     checks: list[dict[str, Any]] = field(default_factory=list)
     answer: str | None = None
     status: Status | None = None
@@ -108,20 +112,22 @@ class RunState:
 
     def _run_started(self, event: Event) -> None:
         self.reviewed = self.status == "needs_review"
-        self.status = None
+        died, self.status = self.status in CRASHES, None
         if event.data.get("resumed"):
-            self.resumed_without_progress += 1
+            self.resumed_without_progress += died
             return
         self.goal = Goal.model_validate(event.private["goal"])
         self.options = dict(event.private["options"])
         for role, text in event.private["messages"]:
             self.messages.append(SystemMessage(text) if role == "system" else HumanMessage(text))
-        self.recalled += event.private.get("recalled", ())
+        self.recalled = list(event.private.get("recalled", ()))
+        self.written = set()
         self.head = self.head or len(self.messages)
         self.plan, self.plan_revision = [], 0
         self.step = self.retries_used = self.invalid_in_a_row = self.failures_in_a_row = 0
         self.usage = Usage()
         self.calls = []
+        self.resumed_without_progress = 0
         self.answer, self.checks = None, []
 
     def _planned(self, event: Event) -> None:

@@ -96,6 +96,8 @@ def load_network(
     source = locate(name, home, progress)
     check_files(source)  # before torch is imported, so that a wrong path is said at once
     device = device or best_device()
+    if quant is None and device.startswith("cuda") and catalogue.is_known(name):
+        quant = catalogue.find(name).quant
     if quant is not None:
         _check_quant(quant, device)
     if source.is_gguf:
@@ -200,10 +202,13 @@ def _check_quant(quant: str, device: str) -> None:
         raise ModelUnavailable(f"there is no quantisation {quant!r}; `4bit` is the one there is")
     if not device.startswith("cuda"):
         raise ModelUnavailable(
-            "4-bit needs a CUDA GPU and there is none here; leave --quant out, or take a GGUF file"
+            "4-bit needs a CUDA GPU and there is none here; leave TUNEWARD_QUANT out, or take a GGUF file"
         )
     if find_spec("bitsandbytes") is None:
-        raise ModelUnavailable("4-bit needs the extra `quant`: run `pip install 'tuneward[quant]'`")
+        raise ModelUnavailable(
+            "4-bit weights need the extra `quant`: run `pip install -e '.[quant]'`, or take a smaller "
+            "model (`tuneward model list`)"
+        )
 
 
 def _open(
@@ -288,7 +293,7 @@ def load_errors_are_clear(source: Source, device: str) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise OutOfMemory(
             f"`{source.name}` does not fit the memory of {device}; take a smaller model or "
-            f"--quant 4bit on a GPU (`tuneward model show {source.name}` prints what it needs)"
+            f"TUNEWARD_QUANT=4bit on a GPU (`tuneward model show {source.name}` prints what it needs)"
         ) from error
     except SafetensorError as error:
         raise ModelUnavailable(

@@ -128,5 +128,5 @@ def _out_of_memory(error: BaseException) -> OutOfMemory:
     text = (str(error) or "no more memory").splitlines()[0]
     return OutOfMemory(
         f"out of memory while running the model: {text}; use a smaller model, 4-bit weights "
-        "(--quant 4bit, on CUDA) or a shorter prompt"
+        "(TUNEWARD_QUANT=4bit, on CUDA) or a shorter prompt"
     )

@@ -169,5 +169,5 @@ def _refuse_quantisation(folder: Path, config: dict[str, Any]) -> None:
     if not isinstance(method, str) or method not in QUANTISATIONS:
         raise ModelUnavailable(
             f"{folder} is quantised with {method!r}, which is not loaded; take the plain weights "
-            "(and --quant 4bit on a GPU) or a GGUF file"
+            "(and TUNEWARD_QUANT=4bit on a GPU) or a GGUF file"
         )

@@ -291,7 +291,7 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         frame, second = tables.frame(path), tables.frame(other)
         on = column_named(frame, column, path)
         there = partner_column(frame[on], second, other)
-        return save(unmatched(frame, second, (on, there)), save_as)
+        return save_elsewhere(unmatched(frame, second, (on, there)), save_as, other)
 
     @tool(effect="write", idempotent=True, family="data", says="write {save_as}")
     def select_columns(path: ExistingTable, columns: SomeColumns, save_as: NewTable) -> str:

@@ -5,6 +5,7 @@ ToolError
 │   └── WorkspaceError   the path is illegal, leaves the workspace, or is not what the call needs
 └── ToolFailed   the model: the call was fine, the tool could not do it; do not repeat it
     ├── ToolStopped      a person: nobody waits for the tool any more, its outcome is unknown
+    ├── ToolHung         the same, after its time was over
     └── TuningSpent      nobody: the run's time for tuning is used up, so the run ends
 """
 
@@ -27,6 +28,10 @@ class ToolFailed(ToolError):
 
 class ToolStopped(ToolFailed):
     """The wait for the tool was broken off; what it was to do may still happen."""
+
+
+class ToolHung(ToolFailed):
+    """The tool did not answer in its time; what it was to do may still happen."""
 
 
 class TuningSpent(ToolFailed):

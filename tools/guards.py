@@ -15,7 +15,7 @@ from langchain_core.tools import BaseTool
 from pydantic import ValidationError
 
 from memory.errors import StoreError
-from tools.errors import ToolError, ToolFailed, ToolRetry, ToolStopped
+from tools.errors import ToolError, ToolFailed, ToolHung, ToolRetry, ToolStopped
 
 RESULT_LIMIT = 1_000_000
 """Characters of a result that are kept; the rest is cut and counted."""
@@ -42,7 +42,8 @@ def call(
 
     Raises:
         ToolRetry: the arguments do not fit.
-        ToolFailed: the tool raised or hung.
+        ToolFailed: the tool raised.
+        ToolHung: it did not answer in time; it goes on in its thread.
         ToolStopped: it was cancelled; it goes on in its thread until the process ends.
         StoreError: a disk is full or broken, which no other call will mend.
     """
@@ -65,7 +66,7 @@ def call(
             if cancelled():
                 raise ToolStopped(f"{tool.name} was stopped by the user") from None
             if waited >= seconds:
-                raise ToolFailed(f"{tool.name} did not answer within {seconds:.0f} s") from None
+                raise ToolHung(f"{tool.name} did not answer within {seconds:.0f} s") from None
     if isinstance(result, ToolError | StoreError):
         raise result
     if isinstance(result, ValidationError):

@@ -3,16 +3,23 @@
 import hashlib
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from agent.cli import main
 from agent.journal import Journal
+from agent.run_notes import FOLDER
 from agent.runs import JOURNAL, RunStore
 from agent.verify import verified
+from memory.store import FaissMemory
 from models.catalogue import SMOLLM2, Wheel
+from models.hashing import HashingEmbedder
 from models.pull import MANIFEST, pulled_folder
+from tests.tools.tuning.cards import card, weights
+from tools.tuning.skill_store import SkillStore
 
 
 def _run(home: Path) -> str:
@@ -48,6 +55,23 @@ def test_broken_grants_are_named(home: Path) -> None:
     (home / "grants.yaml").write_text("allow: delete_file\n")
     (text,) = _missing(home)
     assert "grants.yaml" in text
+
+
+def test_a_note_that_is_not_as_it_was_written_is_found(home: Path) -> None:
+    with FaissMemory(home / FOLDER, HashingEmbedder()) as memory:
+        memory.add_texts(["the office closes at 18:00"])
+    assert _missing(home) == []
+    with closing(sqlite3.connect(home / FOLDER / "notes.sqlite")) as db, db:
+        db.execute("update notes set text = 'the office closes at 19:00'")
+    assert _missing(home)
+
+
+def test_a_skill_whose_file_has_changed_is_named(home: Path) -> None:
+    skill = SkillStore(home).register("mood", card(), weights())
+    assert _missing(home) == []
+    next(skill.folder.glob("*.safetensors")).write_bytes(b"other")
+    (text,) = _missing(home)
+    assert "`mood`" in text
 
 
 @pytest.fixture
