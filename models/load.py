@@ -202,12 +202,13 @@ def _check_quant(quant: str, device: str) -> None:
         raise ModelUnavailable(f"there is no quantisation {quant!r}; `4bit` is the one there is")
     if not device.startswith("cuda"):
         raise ModelUnavailable(
-            "4-bit needs a CUDA GPU and there is none here; leave TUNEWARD_QUANT out, or take a GGUF file"
+            "4-bit needs a CUDA GPU and there is none here; leave TUNEWARD_QUANT out, or take a "
+            "GGUF file"
         )
     if find_spec("bitsandbytes") is None:
         raise ModelUnavailable(
-            "4-bit weights need the extra `quant`: run `pip install -e '.[quant]'`, or take a smaller "
-            "model (`tuneward model list`)"
+            "4-bit weights need the extra `quant`: run `pip install -e '.[quant]'`, or take a "
+            "smaller model (`tuneward model list`)"
         )
 
 
@@ -293,7 +294,8 @@ def load_errors_are_clear(source: Source, device: str) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise OutOfMemory(
             f"`{source.name}` does not fit the memory of {device}; take a smaller model or "
-            f"TUNEWARD_QUANT=4bit on a GPU (`tuneward model show {source.name}` prints what it needs)"
+            f"TUNEWARD_QUANT=4bit on a GPU (`tuneward model show {source.name}` prints what it "
+            "needs)"
         ) from error
     except SafetensorError as error:
         raise ModelUnavailable(

@@ -112,7 +112,7 @@ def test_a_tool_that_hangs_is_not_called_again_unless_that_is_harmless(
 
 
 def test_a_follow_up_does_not_count_what_an_earlier_goal_wrote(stage: Stage) -> None:
-    check = {"success": [{"text": {"path": "out/n.txt", "contains": "7"}}]}
+    check: dict[str, Any] = {"success": [{"text": {"path": "out/n.txt", "contains": "7"}}]}
     write = call("write_file", path="out/n.txt", text="7")
     other = call("write_file", path="out/m.txt", text="8")
     agent = stage.agent([write, other, FINISH])
