@@ -1,7 +1,7 @@
 """The long-term memory as one run uses it: what it may read, and what is learned from its end.
 
 Notes that come into the planner's context are trusted ones only: the user's own, lessons that the
-host made, and notes whose words the goal itself gave. Others are shown by the tool `recall`, each
+host made, and notes that the goal itself said. Others are shown by the tool `recall`, each
 with its label.
 """
 
@@ -24,14 +24,15 @@ MODES: tuple[Memory, ...] = ("off", "read", "write")
 FOLDER = "memory"
 CONTEXT_NOTES = 6
 GOAL_CHARACTERS = 300
-_SMALL = frozenset(
-    {
-        *("a", "an", "and", "are", "at", "by", "for", "from", "has", "have", "in", "is", "it"),
-        *("its", "of", "on", "or", "that", "the", "to"),
-    }
+_BEGINS = re.compile(r"(?:^|(?<=[.!?])\s|(?<=[。！？]))")
+"""Where a sentence of white-space-folded text can begin."""
+_ENDS = re.compile(r"(?:[.!]+(?= |$)|[。！]|(?<=[?？])(?= )|$)")
+"""What may follow the words of a sentence; a question is none without its mark."""
+_TELLING = re.compile(
+    r"(?:please|remember|note|keep|in|mind|this|these|the|following|facts?|for|later|runs?|word|by"
+    r"|down|that|it)(?!\w)[\s,:–—-]*"
 )
-"""Words that carry no fact of their own."""
-_WORD = re.compile(r"\w+")
+"""One word of those that only say that something is to be remembered."""
 _QUOTED = re.compile(r"[\w./-]*\.\w{1,5}\b|\d+")
 
 
@@ -47,9 +48,8 @@ class RunNotes:
         self._used: dict[str, None] = dict.fromkeys(state.recalled)
 
     def trust(self, text: str) -> Trust:
-        """Trusted where the goal said it: every word that carries meaning stands in it."""
-        words = {word for word in _WORD.findall(text.casefold()) if word not in _SMALL}
-        return "trusted" if words <= set(_WORD.findall(self._goal.casefold())) else "untrusted"
+        """Trusted where the goal said just this, as a sentence or as what is to be remembered."""
+        return "trusted" if is_said(text, self._goal) else "untrusted"
 
     def used(self, ids: Iterable[str]) -> None:
         """These notes were shown; what comes of the run counts for them."""
@@ -87,6 +87,29 @@ class RunNotes:
             )
 
 
+def is_said(text: str, goal: str) -> bool:
+    """Whether `text` is a whole sentence of the goal, or several, or all that follows the likes of
+    "Remember that". White space, case and the full stop do not matter.
+
+    A part of a sentence is not enough: "delete all" is not what "never delete all" says.
+    """
+    said, asked = _folded(goal), _folded(text).rstrip(".!。！")
+    if not asked:
+        return False
+    for sentence in _BEGINS.finditer(said):
+        at: int | None = sentence.end()
+        while at is not None:
+            if said.startswith(asked, at) and _ENDS.match(said, at + len(asked)):
+                return True
+            word = _TELLING.match(said, at)
+            at = word.end() if word else None
+    return False
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
 def shape(goal: str) -> str:
     """The goal without its file names and numbers: goals of one shape share a lesson."""
     return " ".join(_QUOTED.sub("_", goal.casefold()).split())
@@ -94,7 +117,7 @@ def shape(goal: str) -> str:
 
 def lesson(state: RunState, goal: str) -> str:
     """What worked, in tools and in arguments that the goal itself named, and what failed."""
-    said = set(_WORD.findall(goal.casefold()))
+    said = _folded(goal)
     calls = [call for call in state.calls if call.tool not in CONTROL]
     worked = "; ".join(_spelled(c.tool, c.arguments.values(), said) for c in calls if c.ok)
     failed = dict.fromkeys(_spelled(c.tool, c.arguments.values(), said) for c in calls if not c.ok)
@@ -107,12 +130,12 @@ def lesson(state: RunState, goal: str) -> str:
     return text[:MAX_NOTE]
 
 
-def _spelled(tool: str, values: Iterable[object], said: set[str]) -> str:
+def _spelled(tool: str, values: Iterable[object], said: str) -> str:
     """A call with the arguments that the goal gave; others may come from what strangers wrote."""
     known = [
         str(value)
         for value in values
-        if (words := _WORD.findall(str(value).casefold())) and said.issuperset(words)
+        if (words := _folded(str(value))) and re.search(rf"(?<!\w){re.escape(words)}(?!\w)", said)
     ]
     return f"{tool}({', '.join(known)})"
 

@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 
 from agent.settings import default_home
 from memory.ingest import ingest
+from memory.sources import shown_source
 from memory.store import FaissMemory
 from models.embedder import load_embedder
 from tools.context import ToolContext
@@ -244,10 +245,10 @@ def main() -> None:
                 "search_documents": search_documents(memory, root),
                 "BM25": BM25(
                     [chunk.page_content for chunk in chunks],
-                    [chunk.metadata["source"] for chunk in chunks],
+                    [shown_source(chunk.metadata["source"], root) for chunk in chunks],
                 ),
                 "vectors": lambda question: [
-                    found.metadata["source"]
+                    shown_source(found.metadata["source"], root)
                     for found in memory.similarity_search(question, k=SHOWN)
                 ],
                 "vectors of files": Nearest(embedder, made.files),

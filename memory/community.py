@@ -12,7 +12,7 @@ memory. Not covered: trained or compressed indexes, whose vectors are not the or
 import io
 import pickle
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +82,19 @@ class _Reader(pickle.Unpickler):
         raise pickle.UnpicklingError("it refers to something outside")
 
 
-def import_community(folder: Path, memory: FaissMemory, *, name: str = "index") -> list[str]:
+def import_community(
+    folder: Path,
+    memory: FaissMemory,
+    *,
+    name: str = "index",
+    facts: Mapping[str, Any] | None = None,
+) -> list[str]:
     """Add the notes of `folder/name.faiss` and `folder/name.pkl`; ids are kept, so twice is once.
 
     The vectors must come from the memory's own embedder: only their length can be checked.
+
+    Args:
+        facts: metadata that every note gets, whatever the folder says of these keys.
 
     Returns:
         The ids, in the order of the index.
@@ -114,7 +123,10 @@ def import_community(folder: Path, memory: FaissMemory, *, name: str = "index") 
         raise BadImport(f"{folder}: the document {missing[0]!r} is in the index only")
     fields = [documents[id] for id in ordered]
     texts = [field.get("page_content", "") for field in fields]
-    metadatas = [field.get("metadata") or {} for field in fields]
+    try:
+        metadatas = [{**(field.get("metadata") or {}), **(facts or {})} for field in fields]
+    except TypeError:
+        raise BadImport(f"{folder}: a document's metadata is no mapping") from None
     return memory.add_vectors(texts, vectors, metadatas, ordered)
 
 

@@ -34,6 +34,9 @@ from memory.migrations import MIGRATIONS
 
 NAME = "notes.sqlite"
 LOCK_NAME = "notes.lock"
+_MAKING = threading.Lock()
+"""Held while a file is made: closing any descriptor of the notes ends all of this process's locks
+on them, so none may be open but SQLite's own."""
 PATIENCE_SECONDS = 60.0
 """How long a writer queues, and how long SQLite waits for readers to end."""
 APPLICATION = 0x54756E65
@@ -62,12 +65,14 @@ class Database:
         self._db: sqlite3.Connection | None = None
         try:
             if read_only:
-                if not self.path.is_file():
+                with _MAKING:
+                    is_there = self.path.is_file()
+                if not is_there:
                     raise StoreMissing(f"there is no memory in {self.folder} yet")
             else:
                 durable.make_folders(self.folder)
-                self._lock = self._made(LOCK_NAME)
-                os.close(self._made(NAME))
+                self._lock = self._opened(LOCK_NAME, os.O_CREAT)
+                self._make_notes()
             self._db = self._connect()
             self._prepare()
         except sqlite3.Error as error:
@@ -77,20 +82,35 @@ class Database:
             self.close()
             raise
 
-    def _made(self, name: str) -> int:
+    def _make_notes(self) -> None:
+        """An empty file that only its owner can read, unless there is one; never opens that."""
+        with _MAKING, contextlib.suppress(FileExistsError):
+            if not os.path.lexists(self.path):
+                os.close(self._opened(NAME, os.O_CREAT | os.O_EXCL))
+        if self.path.is_symlink():
+            raise WriteFailed(f"{self.path} is a link; put the file itself there")
+        if not os.access(self.path, os.W_OK):
+            raise self._read_only("Permission denied")
+
+    def _opened(self, name: str, how: int) -> int:
         """A descriptor of a file of ours that only its owner can read."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | how
         try:
             return os.open(self.folder / name, flags, 0o600)
+        except FileExistsError:
+            raise
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-                raise ReadOnly(
-                    f"{self.folder} may not be written ({error.strerror}); open the memory for"
-                    " reading only, or change the folder's permissions"
-                ) from error
+                raise self._read_only(error.strerror) from error
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise DiskFull(f"no room for {self.folder / name}; free some space") from error
             raise WriteFailed(f"could not open {self.folder / name}: {error.strerror}") from error
+
+    def _read_only(self, why: str | None) -> ReadOnly:
+        return ReadOnly(
+            f"{self.folder} may not be written ({why}); open the memory for reading only, or change"
+            " the folder's permissions"
+        )
 
     def _connect(self) -> sqlite3.Connection:
         # A reader that may write can undo what a killed writer left half done.
@@ -102,11 +122,15 @@ class Database:
             timeout=PATIENCE_SECONDS,
             check_same_thread=False,
         )
+        # A text with a wrong byte in it is read all the same: its row is damaged, not the reader.
+        db.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
         try:
             db.execute("pragma trusted_schema=off")
             db.execute(f"pragma query_only={'on' if self.read_only else 'off'}")
             db.execute(f"pragma cache_size=-{CACHE_KIB}")
-            db.execute("pragma synchronous=full")
+            # More than full: syncs the folder too, without which a power cut can bring the journal
+            # back after the commit, and the next reader would undo it.
+            db.execute("pragma synchronous=extra")
             db.execute("pragma temp_store=memory")
         except BaseException:
             db.close()

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from langchain_core.documents import Document
 
 from memory.chunks import CUTTER, Chunk, NoText, Section, cut
-from memory.sources import find_sources, is_below
+from memory.sources import find_sources, is_below, is_gone, source_of
 
 MAX_BYTES = 64 << 20
 """A larger file is refused before it is read; as text it would be some 100,000 chunks."""
@@ -47,7 +47,7 @@ class Passages(Protocol):
 
 @dataclass
 class IngestReport:
-    """What became of each source; a source is the path relative to the root."""
+    """What became of each source, which is the whole path of a file."""
 
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
@@ -58,6 +58,9 @@ class IngestReport:
     """Why it could not be read; what memory had of it before is kept."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Found in a folder and of no use: pictures, programs, empty files."""
+    unplaced: list[str] = field(default_factory=list)
+    """Relative sources of an earlier version that may be these files, or those of another folder.
+    They are left as they are."""
     chunks_added: int = 0
     chunks_removed: int = 0
 
@@ -108,7 +111,7 @@ def ingest(
 
     Args:
         paths: relative ones are taken from `root`. One that is gone is removed from memory.
-        root: sources are named relative to this folder; those outside it by their whole path.
+            Files that were named once stay, though hidden or linked, when their folder is named.
         read: gives the text of a file.
         progress: called with a source, how many are done, and how many there are.
 
@@ -117,7 +120,9 @@ def ingest(
     """
     found = find_sources(paths, root)
     report = IngestReport(failed=found.failed)
-    held = _held(memory, found.asked)
+    held, unplaced = _held(memory, found.asked)
+    here = source_of(".", root)
+    report.unplaced = [name for name in unplaced if is_below(f"{here}/{name}", found.asked)]
     changes = _Changes()
     for number, (source, path) in enumerate(found.files.items()):
         if progress is not None:
@@ -135,7 +140,7 @@ def ingest(
             changes.make(memory)
             changes = _Changes()
     for source in sorted(held.keys() - found.files.keys()):
-        if not is_below(source, found.failed):
+        if not is_below(source, found.failed) and is_gone(source):
             _drop(held[source], changes, report)
             report.removed.append(source)
     changes.make(memory)
@@ -200,14 +205,19 @@ def _drop(had: _Held, changes: _Changes, report: IngestReport) -> None:
     report.chunks_removed += len(had.chunks)
 
 
-def _held(memory: Passages, below: Sequence[str]) -> dict[str, _Held]:
-    """What memory has of the sources at or below these."""
+def _held(memory: Passages, below: Sequence[str]) -> tuple[dict[str, _Held], list[str]]:
+    """What memory has of the sources at or below these, and the relative sources of documents."""
     held: dict[str, _Held] = {}
+    relative: set[str] = set()
     for document in memory.scan({"kind": "chunk"}):
         source = document.metadata.get("source")
-        if isinstance(source, str) and document.id is not None and is_below(source, below):
+        if not isinstance(source, str) or document.id is None:
+            continue
+        if is_below(source, below):
             held.setdefault(source, _Held()).chunks[document.id] = document.metadata
-    return held
+        elif not source.startswith("/") and "cutter" in document.metadata:
+            relative.add(source)
+    return held, sorted(relative)
 
 
 def _bytes(path: Path) -> bytes:

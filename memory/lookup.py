@@ -7,6 +7,7 @@ its row: a vector that is not the row's own means that the index is wrong, and i
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,14 @@ from memory.errors import BadNote, StoreDamaged
 from memory.filters import Filter
 from memory.index_cache import IndexCache
 from memory.note import Note, checked_text, checked_vectors
-from memory.note_rows import State
+from memory.note_rows import State, id_bytes, intact
 from memory.notes import NoteStore
 
 Vector = npt.NDArray[np.float32]
 Hit = tuple[Note, float]
 
+SHORT_ID = 12
+"""Characters of an id that are shown where these name one note."""
 SAME_SCORE = 1e-4
 """How far a score may be from the one computed from the row itself (float32 sums differ)."""
 _log = logging.getLogger(__name__)
@@ -94,7 +97,22 @@ class NoteLookup(VectorStore):
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """The notes with these ids, those that are there, in the order asked for."""
         notes = self._notes.by_ids([id for id in ids if may_exist(id)])
-        return [note.document() for note in notes if _is_intact(note)]
+        return [note.document() for note in intact(notes)]
+
+    def ids_beginning(self, beginning: str, limit: int = 1_000) -> list[str]:
+        """Up to `limit` ids that begin so, those of damaged notes too.
+
+        Where one is just this, it is what is meant, and the only one given.
+        """
+        if not beginning or not may_exist(beginning):
+            return []
+        found = self._notes.ids_beginning(beginning, limit)
+        return found[:1] if found[:1] == [beginning] else found
+
+    def short_id(self, id: str) -> str:
+        """As much of a note's id as names no other note, and `SHORT_ID` characters at least."""
+        others = self._notes.neighbours(id)
+        return id[: max([SHORT_ID, *(len(commonprefix([id, other])) + 1 for other in others)])]
 
     def count(self, filter: Filter | None = None) -> int:
         """How many notes pass `filter`."""
@@ -107,7 +125,7 @@ class NoteLookup(VectorStore):
         """
         query = filters.query(filter)
         while page := self._notes.page(query, after_fid):
-            yield from (note.document() for note in page if _is_intact(note))
+            yield from (note.document() for note in intact(page))
             after_fid = page[-1].fid
 
     def similarity_search(
@@ -207,7 +225,7 @@ class NoteLookup(VectorStore):
                     cache.drop()
                     continue
             hits = [(notes[fid], score) for fid, score in found]
-            bad = {note.fid for note, _ in hits if not _is_intact(note)}
+            bad = {fid for fid, _ in found} - {note.fid for note in intact(n for n, _ in hits)}
             if bad <= damaged:
                 return [hit for hit in hits if hit[0].fid not in bad][:k]
             damaged |= bad  # once more, so that the caller gets as many as there are
@@ -231,13 +249,7 @@ def may_exist(id: Any) -> bool:
     if not isinstance(id, str):
         raise BadNote(f"an id is a text, not {id!r}")
     try:
-        id.encode()
+        id_bytes(id)
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _is_intact(note: Note) -> bool:
-    if not note.is_intact:
-        _log.warning("note %r is damaged and left out; `tuneward memory verify` tells", note.id)
-    return note.is_intact

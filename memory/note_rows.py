@@ -1,7 +1,8 @@
 """Reading the notes in SQLite: where they stand, by id or number, by filter, page by page."""
 
 import json
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +21,11 @@ PAGE = 10_000
 """Rows read in one go; at 384 numbers a vector that is 20 MB."""
 _BOUND = 500
 """Ids bound in one statement."""
-_COLUMNS = "fid, id, text, metadata, sha256, vector"
+COLUMNS = "fid, id, text, metadata, sha256, vector"
+"""What `note_of` takes."""
+ID = "cast(? as text)"
+"""Stands for an id in SQL."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,9 @@ class NoteRows:
         found: dict[str, Note] = {}
         with self.reading() as db:
             for some in portions(list(dict.fromkeys(ids))):
-                sql = f"select {_COLUMNS} from notes where id in ({marks(some)})"
-                found.update((note.id, note) for note in map(_note, db.execute(sql, some)))
+                sql = f"select {COLUMNS} from notes where id in ({marks(some, ID)})"
+                rows = db.execute(sql, [id_bytes(id) for id in some])
+                found.update((note.id, note) for note in map(note_of, rows))
         return [found[id] for id in dict.fromkeys(ids) if id in found]
 
     def by_fids(self, fids: Sequence[int]) -> dict[int, Note]:
@@ -73,8 +79,8 @@ class NoteRows:
         found: dict[int, Note] = {}
         with self.reading() as db:
             for some in portions(fids):
-                sql = f"select {_COLUMNS} from notes where fid in ({marks(some)})"
-                found.update((note.fid, note) for note in map(_note, db.execute(sql, some)))
+                sql = f"select {COLUMNS} from notes where fid in ({marks(some)})"
+                found.update((note.fid, note) for note in map(note_of, db.execute(sql, some)))
         return found
 
     def matching(self, query: Query | None) -> Fids:
@@ -101,9 +107,25 @@ class NoteRows:
         among = ""
         if query:
             among, values = f" and fid in ({query.sql})", (after, *query.values, limit)
-        sql = f"select {_COLUMNS} from notes where fid > ?{among} order by fid limit ?"
+        sql = f"select {COLUMNS} from notes where fid > ?{among} order by fid limit ?"
         with self.reading() as db:
-            return [_note(row) for row in db.execute(sql, values)]
+            return [note_of(row) for row in db.execute(sql, values)]
+
+    def ids_beginning(self, beginning: str, limit: int) -> list[str]:
+        """Up to `limit` ids that begin so, in their order; one that is just this comes first."""
+        sql = f"select id from notes where id >= {ID} order by id limit ?"
+        with self.reading() as db:
+            found = [id for (id,) in db.execute(sql, (id_bytes(beginning), limit))]
+        return [id for id in found if id.startswith(beginning)]
+
+    def neighbours(self, id: str) -> list[str]:
+        """The ids just before and just after this one, those that are there."""
+        sql = (
+            f"select * from (select id from notes where id < {ID} order by id desc limit 1)"
+            f" union all select * from (select id from notes where id > {ID} order by id limit 1)"
+        )
+        with self.reading() as db:
+            return [found for (found,) in db.execute(sql, [id_bytes(id)] * 2)]
 
     def vectors_after(self, fid: int, dimension: int) -> tuple[Fids, Vectors]:
         """A page of fids above this one and their vectors, by fid."""
@@ -113,7 +135,10 @@ class NoteRows:
             ).fetchall()
         width = 4 * dimension
         # A damaged row still counts; no search gives it back.
-        rows = [(fid, blob if len(blob) == width else bytes(width)) for fid, blob in rows]
+        rows = [
+            (fid, blob if isinstance(blob, bytes) and len(blob) == width else bytes(width))
+            for fid, blob in rows
+        ]
         fids = np.fromiter((fid for fid, _ in rows), np.int64, len(rows))
         flat = np.frombuffer(b"".join(blob for _, blob in rows), np.float32)
         return fids, flat.reshape(len(rows), dimension)
@@ -131,9 +156,11 @@ class NoteRows:
                 if said != "ok":
                     yield f"notes.sqlite: {said}"
             expected = 0
-            for row in db.execute(f"select {_COLUMNS} from notes"):
-                note = _note(row)
+            damaged = []
+            for row in db.execute(f"select {COLUMNS} from notes"):
+                note = note_of(row)
                 if not note.is_intact:
+                    damaged.append(note.fid)
                     yield f"note {note.id!r}: its row is not what was written"
                     continue
                 for key, value in cells(note.metadata):
@@ -141,7 +168,8 @@ class NoteRows:
                     sql = "select 1 from note_keys where key = ? and value = ? and fid = ?"
                     if db.execute(sql, (key, value, note.fid)).fetchone() is None:
                         yield f"note {note.id!r}: filters do not find its {key!r}"
-            total = db.execute("select count(*) from note_keys").fetchone()[0]
+            sql = "select count(*) from note_keys where fid not in (select value from json_each(?))"
+            total = db.execute(sql, (json.dumps(damaged),)).fetchone()[0]
             if total > expected:
                 yield f"{total - expected} filter entries belong to no note"
 
@@ -149,17 +177,35 @@ class NoteRows:
         self.database.close()
 
 
-def _note(row: tuple[Any, ...]) -> Note:
+def note_of(row: tuple[Any, ...]) -> Note:
+    """A row as a note; one that is damaged has its id and no more."""
     fid, id, text, meta, sha256, blob = row
-    is_intact = digest(id, text, meta, blob) == sha256
-    metadata: dict[str, Any] = {}
-    if is_intact or meta.startswith("{"):
-        try:
-            metadata = json.loads(meta)
-        except ValueError:
-            is_intact = False
-    vector = np.frombuffer(blob[: len(blob) // 4 * 4], np.float32)
-    return Note(fid, id, text, metadata, vector, is_intact)
+    try:
+        if digest(id, text, meta, blob) == sha256:
+            return Note(fid, id, text, json.loads(meta), np.frombuffer(blob, np.float32), True)
+    except (AttributeError, TypeError, ValueError):
+        pass  # a value has changed its type, or is no UTF-8 any more
+    return Note(fid, str(id), "", {}, np.zeros(0, np.float32), False)
+
+
+def intact(notes: Iterable[Note]) -> list[Note]:
+    """Those that are what was written; says which are not."""
+    found = []
+    for note in notes:
+        if note.is_intact:
+            found.append(note)
+        else:
+            _log.warning("note %r is damaged and left out; `tuneward memory verify` tells", note.id)
+    return found
+
+
+def id_bytes(id: str) -> bytes:
+    """How an id is bound, at `ID`; a damaged one is no UTF-8 and cannot be bound as a text.
+
+    Raises:
+        UnicodeEncodeError: no note can have this id, not even a damaged one.
+    """
+    return id.encode("utf-8", "surrogateescape")
 
 
 def portions(values: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -167,5 +213,5 @@ def portions(values: Sequence[T]) -> Iterator[Sequence[T]]:
         yield values[start : start + _BOUND]
 
 
-def marks(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))
+def marks(values: Sequence[object], mark: str = "?") -> str:
+    return ", ".join([mark] * len(values))

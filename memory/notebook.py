@@ -6,7 +6,7 @@ used the note and passed or failed their checks).
 """
 
 import hashlib
-import re
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from langchain_core.documents import Document
 
-from memory.errors import BadNote
+from memory.errors import BadNote, StoreError
 from memory.store import FaissMemory
 
 Kind = Literal["note", "lesson", "chunk"]
@@ -33,9 +33,11 @@ RECENCY, WORTH = 0.1, 0.2
 """Weights beside the similarity, whose weight is 1."""
 FETCHED = 4
 """Candidates looked at for each note that is wanted."""
-_WORD = re.compile(r"\w+")
+LAST_TIME = 253_402_214_400
+"""Seconds from 1970 to the last day of the year 9999, beyond which no calendar goes."""
 MAX_NOTE = 2_000
 """Characters of a note; longer texts are documents."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ class Notebook:
         source: str = "",
         key: str = "",
     ) -> str:
-        """Keep a note; it takes the place of one with the same words. The id.
+        """Keep a note; it takes the place of one with the same text. The id.
+
+        A note of a person is never replaced by anybody else's: it stays, and its id is given.
 
         Args:
             key: notes of a kind with the same key replace each other, whatever they say.
@@ -99,10 +103,15 @@ class Notebook:
         id = hashlib.sha256(f"{kind}\0{key}".encode()).hexdigest()[:32] if key else None
         old = self._same(text, kind, trust, id)
         if old is not None:
+            if old.metadata.get("origin") == "user" and origin != "user":
+                return str(old.id)  # a person's own note stays theirs
             id = old.id
             facts |= {name: old.metadata.get(name, 0) for name in ("uses", "helped", "failed")}
         [made] = self.memory.add_texts([text], [facts], ids=[id])
-        self._evict(kind)
+        try:
+            self._evict(kind)
+        except StoreError as error:  # the note is kept; the next one tries again
+            _log.warning("the oldest notes of the memory were not cleared away: %s", error)
         return made
 
     def _same(self, text: str, kind: Kind, trust: Trust, id: str | None) -> Document | None:
@@ -110,9 +119,9 @@ class Notebook:
             return next(iter(self.memory.get_by_ids([id])), None)
         # Only among its equals: an untrusted text must not take the place of a trusted one.
         near = self.memory.similarity_search(text, k=FETCHED, filter={"kind": kind, "trust": trust})
-        words = _words(text)
-        # Not by likeness: "room 5 is red" and "room 6 is red" are nearly the same vector.
-        return next((note for note in near if _words(note.page_content) == words), None)
+        # Not by likeness: "room 5 is red" and "room 6 is red" are nearly the same vector. Not by
+        # words alone: "-5" is not "5", and "C++" is not "C".
+        return next((note for note in near if _folded(note.page_content) == _folded(text)), None)
 
     def recall(
         self,
@@ -132,14 +141,15 @@ class Notebook:
 
     def _recalled(self, note: Document, near: float) -> Recalled:
         facts = note.metadata
-        age = max(0.0, self._now() - float(facts.get("created", 0.0)))
+        created = _number(facts, "created")
+        age = max(0.0, self._now() - created)
         score = near + RECENCY * 0.5 ** (age / HALF_LIFE) + WORTH * (_worth(facts) - 0.5)
         texts = {name: str(facts.get(name, "")) for name in ("kind", "origin", "trust", "source")}
         return Recalled(
             id=str(note.id),
             text=note.page_content,
             run=str(facts.get("run", "")),
-            created=float(facts.get("created", 0.0)),
+            created=created,
             score=score,
             **texts,
         )
@@ -147,11 +157,9 @@ class Notebook:
     def outcome(self, ids: Iterable[str], *, passed: bool | None) -> None:
         """Remember that a run used these notes, and whether its checks held (None: it had none)."""
         counted = ["uses"] if passed is None else ["uses", "helped" if passed else "failed"]
-        self.memory.update_metadata(
-            {
-                str(note.id): {name: int(note.metadata.get(name, 0)) + 1 for name in counted}
-                for note in self.memory.get_by_ids(list(dict.fromkeys(ids)))
-            }
+        self.memory.derive_metadata(
+            list(ids),
+            lambda note: {name: int(_number(note.metadata, name)) + 1 for name in counted},
         )
 
     def forget(
@@ -168,7 +176,7 @@ class Notebook:
             older_than: seconds.
             kind: only notes of this kind.
         """
-        gone = [str(note.id) for note in self.memory.get_by_ids(list(ids))]
+        gone = [id for id in ids if self.memory.ids_beginning(id) == [id]]
         wanted: dict[str, Any] = {}
         if source is not None:
             wanted["source"] = source
@@ -182,11 +190,9 @@ class Notebook:
         return len(set(gone))
 
     def ids_beginning(self, beginning: str) -> list[str]:
-        """Ids of notes and lessons that begin so."""
-        if not beginning:
-            return []
-        found = self.memory.scan({"kind": {"$in": ["note", "lesson"]}})
-        return [str(note.id) for note in found if str(note.id).startswith(beginning)]
+        """Ids of notes and lessons that begin so; only the one where it is the whole id."""
+        found = self.memory.get_by_ids(self.memory.ids_beginning(beginning))
+        return [str(note.id) for note in found if note.metadata.get("kind") in ("note", "lesson")]
 
     def _evict(self, kind: Kind) -> None:
         cap = self._caps.get(kind)
@@ -194,17 +200,24 @@ class Notebook:
             return
         notes = sorted(
             self.memory.scan({"kind": kind}),
-            key=lambda note: (_worth(note.metadata), float(note.metadata.get("created", 0.0))),
+            key=lambda note: (_worth(note.metadata), _number(note.metadata, "created")),
         )
         self.memory.delete([str(note.id) for note in notes[: len(notes) - int(cap * KEPT)]])
         self.memory.compact()
 
 
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.casefold())
+def _folded(text: str) -> str:
+    """The text with each stretch of white space as one blank."""
+    return " ".join(text.split())
+
+
+def _number(facts: Mapping[str, Any], name: str) -> float:
+    """A count or a time; 0 where it is none, as in notes that were not added here."""
+    value = facts.get(name)
+    return float(value) if isinstance(value, int | float) and 0 <= value <= LAST_TIME else 0.0
 
 
 def _worth(facts: Mapping[str, Any]) -> float:
     """Share of the runs that used the note and passed, by Laplace's rule: 0.5 without any."""
-    helped, failed = float(facts.get("helped", 0)), float(facts.get("failed", 0))
+    helped, failed = _number(facts, "helped"), _number(facts, "failed")
     return (helped + 1) / (helped + failed + 2)

@@ -6,15 +6,15 @@ fid, except where only its metadata change. Readers ask what came and went since
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 
 from memory.filters import cells
-from memory.note import Vectors, digest
-from memory.note_rows import Fids, NoteRows, marks, portions
+from memory.note import Note, Vectors, digest
+from memory.note_rows import COLUMNS, ID, Fids, NoteRows, id_bytes, intact, marks, note_of, portions
 
 REMEMBERED = 10_000
 """Changes for which it is known what they removed."""
@@ -87,34 +87,32 @@ class NoteStore(NoteRows):
                 self.set(generation=generation)
         return np.array(gone, np.int64)
 
-    def change_metadata(self, changed: Mapping[str, str]) -> int:
-        """Give notes other metadata (JSON text by id), nothing else; how many there were."""
-        count = 0
+    def change_metadata(self, ids: Sequence[str], change: Callable[[Note], str]) -> int:
+        """Give notes the metadata that `change` makes of each, as JSON text; how many there were.
+
+        A damaged note is left as it is: to hash it anew would pass it off as whole.
+        """
         with self.transaction() as db:
             generation, _ = self._next(db)
-            for id, meta in changed.items():
-                row = db.execute(
-                    "select fid, text, metadata, vector from notes where id = ?", (id,)
-                ).fetchone()
-                if row is None:
-                    continue
-                fid, text, before, blob = row
+            notes = intact(self.by_ids(ids))
+            for note in notes:
+                meta = change(note)
                 db.executemany(
                     "delete from note_keys where key=? and value=? and fid=?",
-                    [(*pair, fid) for pair in cells(json.loads(before))],
+                    [(*pair, note.fid) for pair in cells(note.metadata)],
                 )
                 db.executemany(
                     "insert into note_keys values (?, ?, ?)",
-                    [(*pair, fid) for pair in cells(json.loads(meta))],
+                    [(*pair, note.fid) for pair in cells(json.loads(meta))],
                 )
+                sha256 = digest(note.id, note.text, meta, note.vector.tobytes())
                 db.execute(
                     "update notes set metadata = ?, sha256 = ?, generation = ? where fid = ?",
-                    (meta, digest(id, text, meta, blob), generation, fid),
+                    (meta, sha256, generation, note.fid),
                 )
-                count += 1
-            if count:
+            if notes:
                 self.set(generation=generation)
-        return count
+        return len(notes)
 
     def _next(self, db: sqlite3.Connection) -> tuple[int, int]:
         meta = dict(
@@ -125,14 +123,16 @@ class NoteStore(NoteRows):
     def _drop(self, db: sqlite3.Connection, ids: Sequence[str], generation: int) -> list[int]:
         gone: list[int] = []
         for some in portions(ids):
-            rows = db.execute(
-                f"select fid, metadata from notes where id in ({marks(some)})", some
-            ).fetchall()
-            gone.extend(fid for fid, _ in rows)
+            sql = f"select {COLUMNS} from notes where id in ({marks(some, ID)})"
+            notes = [note_of(row) for row in db.execute(sql, [id_bytes(id) for id in some])]
+            gone.extend(note.fid for note in notes)
             db.executemany(
                 "delete from note_keys where key = ? and value = ? and fid = ?",
-                [(*pair, fid) for fid, meta in rows for pair in cells(json.loads(meta))],
+                [(*pair, note.fid) for note in notes for pair in cells(note.metadata)],
             )
+            # What the keys of a damaged note are is not known: all rows are looked through.
+            damaged = [(note.fid,) for note in notes if not note.is_intact]
+            db.executemany("delete from note_keys where fid = ?", damaged)
         db.executemany("delete from notes where fid = ?", [(fid,) for fid in gone])
         db.executemany("insert into removed values (?, ?)", [(generation, fid) for fid in gone])
         if gone:

@@ -1,11 +1,13 @@
 """Finds the notes and the passages of ingested documents that answer a question."""
 
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
 
 from memory.ranking import fused_order
+from memory.sources import shown_source, source_of
 
 if TYPE_CHECKING:
     from memory.store import FaissMemory
@@ -39,10 +41,14 @@ def find(
     return [found[i] for i in order[:limit]]
 
 
-def known_source(memory: "FaissMemory", named: str) -> str | None:
-    """The source that `named` means: itself, or the only one that ends with it."""
-    if memory.count({**CHUNKS, "source": named}):
-        return named
+def known_source(memory: "FaissMemory", named: str, folder: Path) -> str | None:
+    """The source that `named` means in `folder`: a path, or the only source that ends with it."""
+    try:
+        for source in (source_of(named, folder), named):
+            if memory.count({**CHUNKS, "source": source}):
+                return source
+    except ValueError:  # no path and no text
+        return None
     ending = [source for source in sources(memory) if source.endswith(f"/{named}")]
     return ending[0] if len(ending) == 1 else None
 
@@ -52,7 +58,7 @@ def sources(memory: "FaissMemory") -> list[str]:
     return sorted({str(chunk.metadata.get("source", "")) for chunk in memory.scan(CHUNKS)})
 
 
-def close_sources(memory: "FaissMemory", named: str, count: int = 5) -> list[str]:
-    """Sources that `named` may have meant; the first few where none is close."""
-    known = sources(memory)
+def close_sources(memory: "FaissMemory", named: str, folder: Path, count: int = 5) -> list[str]:
+    """Sources, as shown in `folder`, that `named` may mean; the first few if none is close."""
+    known = sorted(shown_source(source, folder) for source in sources(memory))
     return get_close_matches(named, known, n=count, cutoff=0.4) or known[:count]

@@ -1,9 +1,10 @@
 """The index on disk: a cache that saves recomputing it from the notes, and is never believed.
 
-Each shard is one file, `index-GENERATION-NUMBER.faiss`, written whole under a new name. Which files
-count is said by the notes' own database, in one transaction, with the hash of each: files from
-another time, another memory or with one wrong bit do not fit and the index is computed anew.
-FAISS parses only bytes whose hash was right.
+Each shard is one file, `index-GENERATION-NUMBER-HASH.faiss`, written whole. Part of its hash is in
+its name: two processes can cut one state into other shards, and neither writes over what counts.
+Which files count is said by the notes' own database, in one transaction, with the hash of each:
+files from another time, another memory or with one wrong bit do not fit and the index is computed
+anew. FAISS parses only bytes whose hash was right.
 """
 
 import contextlib
@@ -79,9 +80,10 @@ def save(index: VectorIndex, folder: Path, fingerprint: str) -> Manifest:
         if entry is None:
             shard.purge()
             data = faiss.serialize_index(shard.index).tobytes()
-            name = f"index-{index.generation}-{number}.faiss"
+            sha256 = hashlib.sha256(data).hexdigest()
+            name = f"index-{index.generation}-{number}-{sha256[:16]}.faiss"
             durable.replace(folder / name, _pieces(data))
-            entry = SavedShard(name, len(data), len(shard), hashlib.sha256(data).hexdigest())
+            entry = SavedShard(name, len(data), len(shard), sha256)
             shard.file = json.dumps(asdict(entry))
         saved.append(entry)
     return Manifest(

@@ -10,11 +10,12 @@ One process writes at a time, the others queue; readers see one whole state. Met
 from several threads; the async twins run in LangChain's executor.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from memory.embedding import fingerprint_of
@@ -22,7 +23,7 @@ from memory.errors import BadNote
 from memory.index_cache import IndexCache
 from memory.lookup import NoteLookup, may_exist
 from memory.new_notes import Metadata, NewNotes
-from memory.note import Vectors, checked_metadata, checked_vectors
+from memory.note import Note, Vectors, checked_metadata, checked_vectors
 from memory.notes import NoteStore
 from memory.reembedding import reembed
 from memory.stats import MemoryStats, stats_of
@@ -110,15 +111,19 @@ class FaissMemory(NoteLookup):
     def update_metadata(self, changes: Mapping[str, Metadata]) -> int:
         """Merge values into notes' metadata, by id, without embedding anew; how many there were.
 
-        Missing ids are skipped. All changes of a call are kept together.
+        Missing ids and damaged notes are skipped. All changes of a call are kept together.
         """
+        return self.derive_metadata(list(changes), lambda note: changes[str(note.id)])
+
+    def derive_metadata(self, ids: Sequence[str], change: Callable[[Document], Metadata]) -> int:
+        """`update_metadata` with what `change` makes of each note; nobody writes in between."""
+
+        def merged(note: Note) -> str:
+            new = change(note.document())
+            return checked_metadata({**note.metadata, **new}, f"note {note.id!r}")
+
         with self._cache.guard, self._notes.writing():
-            there = {note.id: note for note in self._notes.by_ids(list(changes))}
-            merged = {
-                id: checked_metadata({**note.metadata, **changes[id]}, f"note {id!r}")
-                for id, note in there.items()
-            }
-            return self._notes.change_metadata(merged)
+            return self._notes.change_metadata([id for id in ids if may_exist(id)], merged)
 
     def verify(self) -> list[str]:
         """What is wrong, each in a sentence; nothing if every row is as written and as indexed."""
@@ -150,7 +155,7 @@ class FaissMemory(NoteLookup):
         The old vectors count until all new ones are there. After a crash, go on where it stopped.
 
         Returns:
-            How many notes there are.
+            How many notes have new vectors: all but damaged ones, which stay for `verify` to name.
         """
         fingerprint = fingerprint_of(embedding)
         with self._cache.guard:

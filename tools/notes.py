@@ -30,9 +30,13 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
         """
         if not query.strip():
             raise ToolRetry("the query is empty; say what to look for")
-        found = book.recall(query, limit=_RECALLED)
+        try:
+            found = book.recall(query, limit=_RECALLED)
+        except BadNote as error:
+            raise ToolRetry(f"this cannot be looked for: {error}") from None
         notes.used(note.id for note in found)
-        return "\n".join(map(note_line, found)) or "No note is about that."
+        lines = [note_line(note, book.memory.short_id(note.id)) for note in found]
+        return "\n".join(lines) or "No note is about that."
 
     if not notes.may_write:
         return [recall]
@@ -48,7 +52,7 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
             id = book.add(text, origin="run", run=notes.run, trust=notes.trust(text))
         except BadNote as error:
             raise ToolRetry(str(error)) from None
-        return f"Noted as {id[:12]}."
+        return f"Noted as {book.memory.short_id(id)}."
 
     @tool(effect="delete", idempotent=True, family="notes", says="forget note {note}")
     def forget(note: str) -> str:
@@ -66,9 +70,9 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
     return [recall, remember, forget]
 
 
-def note_line(note: Recalled) -> str:
+def note_line(note: Recalled, id: str) -> str:
     """One note with where it comes from, on one line."""
     day = time.strftime("%Y-%m-%d", time.localtime(note.created))
     origin = note.source or note.origin
     text = " ".join(note.text.split())
-    return f"[{note.id[:12]}, {day}, {origin}, {note.trust}] {text}"
+    return f"[{id}, {day}, {origin}, {note.trust}] {text}"

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
     from agent.settings import Settings
+    from memory.store import FaissMemory
 
 app = typer.Typer(
     rich_markup_mode=None, help="Notes, lessons and documents that are kept from run to run."
@@ -22,6 +23,8 @@ SourceOption = Annotated[
 ]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, help="At most so many.")]
 SHOWN = 80
+CANDIDATES = 20
+"""Ids that are listed where several could be meant."""
 
 
 def register(door: typer.Typer) -> None:
@@ -61,21 +64,29 @@ def ingest_files(
     from agent.memory_door import open_memory
     from agent.progress import ProgressBar
     from memory.ingest import ingest
+    from memory.sources import shown_source
     from tools.sections import sections_of
 
+    root = Path.cwd()
     with ProgressBar() as bar, open_memory(_settings(), progress=bar) as memory:
         report = ingest(
             [path.absolute() for path in paths],
             memory,
-            root=Path.cwd(),
+            root=root,
             read=sections_of,
-            progress=lambda source, done, total: bar(source, done, total),
+            progress=lambda source, done, total: bar(shown_source(source, root), done, total),
         )
     if json:
         json_result(asdict(report))
     else:
         for source, reason in {**report.skipped, **report.failed}.items():
-            note(f"{source}: {reason}")
+            note(f"{shown_source(source, root)}: {reason}")
+        for name in report.unplaced:
+            shown = shown_source(name, root)
+            note(
+                f"{shown}: an earlier version took it in without its folder, so it is left as it"
+                f" is; tuneward memory forget --source {shown}"
+            )
         counts = {"added": report.added, "changed": report.changed, "unchanged": report.unchanged}
         counts["removed"] = report.removed
         said = ", ".join(f"{len(sources)} {what}" for what, sources in counts.items())
@@ -97,11 +108,11 @@ def search(
     from memory.passages import find
 
     with open_memory(_settings()) as memory:
-        found = find(memory, query, _filter(kind, source), limit=limit)
-    if json:
-        json_result([{**as_line(note), "score": round(score, 4)} for note, score in found])
-    else:
-        _show([note for note, _ in found])
+        found = find(memory, query, _filter(memory, kind, source), limit=limit)
+        if json:
+            json_result([{**as_line(note), "score": round(score, 4)} for note, score in found])
+        else:
+            _show([note for note, _ in found], memory)
     return 0
 
 
@@ -119,13 +130,13 @@ def list_notes(
     from agent.memory_door import as_line, open_stored
 
     with open_stored(_settings()) as memory:
-        wanted = _filter(kind, source)
+        wanted = _filter(memory, kind, source)
         found = list(islice(memory.scan(wanted), limit))
         left = memory.count(wanted) - len(found)
-    if json:
-        json_result([as_line(each) for each in found])
-    else:
-        _show(found)
+        if json:
+            json_result([as_line(each) for each in found])
+        else:
+            _show(found, memory)
     if left > 0:
         note(f"{left} more; --limit shows them")
     return 0
@@ -134,7 +145,7 @@ def list_notes(
 @app.command("forget", epilog="Example: tuneward memory forget --source manuals/old.pdf")
 def forget(
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Ids, or their beginnings.")
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Ids, as list shows them.")
     ] = None,
     source: SourceOption = None,
     older_than: Annotated[
@@ -153,11 +164,10 @@ def forget(
         raise UsageError("say what to forget: ids, --source or --older-than")
     age = None if older_than is None else seconds_of(older_than)
     with open_stored(_settings()) as memory:
+        whole = [_the_one(memory, id) for id in ids or ()]
+        kept = None if source is None else _kept_source(memory, source)
         book = Notebook(memory)
-        whole = [found for id in ids or () for found in book.ids_beginning(id)]
-        if missing := [id for id in ids or () if not any(w.startswith(id) for w in whole)]:
-            raise UsageError(f"no note has an id that begins with {missing[0]!r}")
-        count = book.forget(ids=whole, source=source, older_than=age, kind=kind)
+        count = book.forget(ids=whole, source=kept, older_than=age, kind=kind)
     if json:
         json_result({"forgotten": count})
     else:
@@ -182,7 +192,7 @@ def export(
 
     count = 0
     with open_stored(_settings()) as memory:
-        found = memory.scan(_filter(kind, None))
+        found = memory.scan(_filter(memory, kind, None))
         if file is None:
             for each in found:
                 json_result(as_line(each))
@@ -204,21 +214,31 @@ def import_file(
         Path,
         typer.Argument(metavar="PATH", help="An export, or a folder that LangChain's FAISS saved."),
     ],
+    own: Annotated[
+        bool, typer.Option("--own", help="The export is mine: notes are trusted as they were.")
+    ] = False,
     json: JsonOption = False,
 ) -> int:
-    """Take in an export, or what LangChain's FAISS store saved; none of its code is run."""
-    from agent.commands.output import json_result, result
+    """Take in an export, or what LangChain's FAISS store saved; none of its code is run.
+
+    What comes in is untrusted: a run can look it up, but is not told it by itself.
+    """
+    from agent.commands.output import json_result, note, result
     from agent.errors import UsageError
     from agent.memory_door import import_notes, open_memory
 
     if not source.exists():
         raise UsageError(f"there is no {source}")
+    if own and source.is_dir():
+        raise UsageError("--own is for exports of Tuneward; a folder of LangChain's is none")
     with open_memory(_settings()) as memory:
-        count = import_notes(source, memory)
+        count, left = import_notes(source, memory, own=own)
     if json:
-        json_result({"imported": count})
+        json_result({"imported": count, "left": left})
     else:
         result(f"{count} notes taken in")
+        if left:
+            note(f"{left} left, since memory has trusted notes of these ids; --own replaces them")
     return 0
 
 
@@ -295,13 +315,43 @@ def _settings() -> "Settings":
     return settings
 
 
-def _filter(kind: str | None, source: str | None) -> dict[str, str]:
-    given = {"kind": kind, "source": source}
+def _filter(memory: "FaissMemory", kind: str | None, source: str | None) -> dict[str, str]:
+    given = {"kind": kind, "source": None if source is None else _kept_source(memory, source)}
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _show(notes: "list[Document]") -> None:
+def _kept_source(memory: "FaissMemory", named: str) -> str:
+    """The source that a person means: a path from the current folder, or the very words."""
+    from memory.sources import source_of
+
+    try:
+        source = source_of(named, Path.cwd())
+    except ValueError:  # no path can be this
+        return named
+    return source if memory.count({"source": source}) else named
+
+
+def _the_one(memory: "FaissMemory", id: str) -> str:
+    """The id that a person means: this one, or the only one that begins so.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    from agent.errors import UsageError
+
+    found = memory.ids_beginning(id, limit=CANDIDATES + 1)
+    if not found:
+        raise UsageError(f"no note has an id that begins with {id!r}")
+    if len(found) > 1:
+        shown = ", ".join(memory.short_id(each) for each in found[:CANDIDATES])
+        more = ", ..." if len(found) > CANDIDATES else ""
+        raise UsageError(f"several notes have an id that begins with {id!r}: {shown}{more}")
+    return found[0]
+
+
+def _show(notes: "list[Document]", memory: "FaissMemory") -> None:
     from agent.commands.output import note, table
+    from memory.sources import shown_source
 
     if not notes:
         note("nothing")
@@ -309,9 +359,10 @@ def _show(notes: "list[Document]") -> None:
     rows = []
     for each in notes:
         facts = each.metadata
-        place = " ".join(
-            filter(None, (str(facts.get("source", "")), str(facts.get("position", ""))))
-        )
+        kind, source = str(facts.get("kind", "")), str(facts.get("source", ""))
+        if kind == "chunk" and source:
+            source = shown_source(source, Path.cwd())
+        place = " ".join(filter(None, (source, str(facts.get("position", "")))))
         text = " ".join(each.page_content.split())
-        rows.append((str(each.id)[:12], str(facts.get("kind", "")), place, text[:SHOWN]))
+        rows.append((memory.short_id(str(each.id)), kind, place, text[:SHOWN]))
     table(("ID", "KIND", "SOURCE", "TEXT"), rows)

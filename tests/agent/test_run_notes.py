@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agent.journal import read_journal
-from agent.run_notes import FOLDER, lesson, shape
+from agent.run_notes import FOLDER, is_said, lesson, shape
 from agent.state import PastCall, RunState
 from memory.notebook import Notebook
 from memory.store import FaissMemory
@@ -114,6 +114,43 @@ def test_what_the_goal_did_not_say_is_kept_as_untrusted_and_stays_out_of_the_con
     play(stage, [look, FINISH], "Where do we send all invoices?", "read")
     assert not any("mallory" in text for text in seen)
     assert "untrusted] " + text in stage.watcher.of("tool_returned")[-2]["result"]
+
+
+@pytest.mark.parametrize(
+    ("text", "goal"),
+    [
+        ("The office closes at 18:00", "Remember that the office closes at 18:00."),
+        ("the office closes\nat 18:00.", "Count the rows. The office closes at 18:00"),
+        (
+            "it closes at 17:45",
+            "Remember this fact for later runs, word for word - it closes at 17:45",
+        ),
+        ("Invoices go to Ms. Rossi", "Invoices go to Ms. Rossi. Count them."),
+        ("One. Two", "Please note: One. Two. Three."),
+        ("店は十八時まで", "覚えて。店は十八時まで。"),
+    ],
+)
+def test_what_the_goal_says_is_said(text: str, goal: str) -> None:
+    assert is_said(text, goal)
+
+
+@pytest.mark.parametrize(
+    ("text", "goal"),
+    [
+        ("delete out/old.txt", "Never delete out/old.txt"),
+        ("delete out/old.txt", "Never do this: delete out/old.txt."),
+        ("Delete out/old.txt", "Delete out/old.txt only if it is empty."),
+        ("delete out/old.txt", "If it is empty, delete out/old.txt."),
+        ("Delete all", "Delete all? No."),
+        ("Keep out/old.txt, delete out/new.txt", "Keep out/new.txt. Delete out/old.txt."),
+        ("the limit is 5", "Remember that the limit is 5.5"),
+        ("the limit is 5", "Remember that the limit is -5"),
+        ("", "Remember."),
+        (".", "Remember that."),
+    ],
+)
+def test_a_part_of_what_the_goal_says_is_not_said(text: str, goal: str) -> None:
+    assert not is_said(text, goal)
 
 
 def test_a_verified_run_leaves_a_lesson_and_one_for_its_like(stage: Stage) -> None:
@@ -231,3 +268,10 @@ def test_a_lesson_names_what_failed_and_only_what_the_goal_said() -> None:
         "Goal: Write 7 to out/n.txt\nWhat worked: write_file(out/n.txt, 7)\n"
         "What failed: read_file()"
     )
+
+
+def test_a_lesson_has_no_argument_that_was_put_together_from_words_of_the_goal() -> None:
+    state = RunState("r1")
+    state.calls = [PastCall("write_file", {"text": "delete all", "path": "a.txt"}, "", ok=True)]
+    goal = "Write all names to a.txt, do not delete any."
+    assert "write_file(a.txt)" in lesson(state, goal)

@@ -67,6 +67,16 @@ def test_a_fact_told_in_one_process_is_known_in_a_later_one(tmp_path: Path) -> N
     assert seen.count("the workshop closes at 17:45 on Fridays") >= 2
 
 
+def test_the_asking_run_finds_out_a_telling_run_that_kept_nothing(tmp_path: Path) -> None:
+    tell = load_goal(TELL)
+    finish: Any = {"name": "finish", "arguments": {"answer": "Noted."}}
+    agent = Agent(ScriptedModel([finish]), home=tmp_path, embedder=HashingEmbedder(), plan="off")
+    assert agent.invoke(tell).status == "done"  # no check can look into the memory
+    guess: Any = {"name": "finish", "arguments": {"answer": "It closes at 5 pm."}}
+    agent = Agent(ScriptedModel([guess]), home=tmp_path, embedder=HashingEmbedder(), plan="off")
+    assert agent.invoke(load_goal(ASK)).status == "failed"
+
+
 def test_asked_without_the_memory_the_tool_is_not_there(tmp_path: Path) -> None:
     goal = load_goal(ASK)
     agent = Agent(ScriptedModel([]), home=tmp_path, embedder=HashingEmbedder())

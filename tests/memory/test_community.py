@@ -53,6 +53,14 @@ def test_takes_over_documents_ids_and_vectors(
     assert memory.verify() == []
 
 
+def test_what_the_folder_says_of_given_facts_does_not_count(
+    tmp_path: Path, memory: FaissMemory
+) -> None:
+    folder = save(tmp_path / "saved", [{"kind": "note", "trust": "trusted", "n": 1} for _ in TEXTS])
+    import_community(folder, memory, facts={"kind": "chunk", "trust": "untrusted"})
+    assert memory.count({"kind": "chunk", "trust": "untrusted", "n": 1}) == len(TEXTS)
+
+
 def test_importing_twice_is_importing_once(memory: FaissMemory, saved: Path) -> None:
     import_community(saved, memory)
     import_community(saved, memory)

@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +60,29 @@ def read(name: str, data: bytes) -> list[Section]:
 
 
 def take(memory: FaissMemory, root: Path, *paths: str) -> IngestReport:
-    return ingest(paths or ["."], memory, root=root, read=read)
+    """What became of each source, named from the folder `root`."""
+    report = ingest(paths or ["."], memory, root=root, read=read)
+    return replace(
+        report,
+        added=[short(source) for source in report.added],
+        changed=[short(source) for source in report.changed],
+        unchanged=[short(source) for source in report.unchanged],
+        removed=[short(source) for source in report.removed],
+        failed={short(source): why for source, why in report.failed.items()},
+        skipped={short(source): why for source, why in report.skipped.items()},
+    )
+
+
+def short(source: str) -> str:
+    return source.rpartition("/root/")[2]
 
 
 def held(memory: FaissMemory) -> list[tuple[str, str, str]]:
     """(source, position, text) of every chunk, sorted."""
     found = memory.scan({"kind": "chunk"})
-    return sorted((c.metadata["source"], c.metadata["position"], c.page_content) for c in found)
+    return sorted(
+        (short(c.metadata["source"]), c.metadata["position"], c.page_content) for c in found
+    )
 
 
 def paragraphs(*numbers: int) -> str:
@@ -81,7 +98,8 @@ def test_a_chunk_says_what_it_is_and_where_from(memory: FaissMemory, root: Path)
     facts = chunk.metadata
     assert chunk.page_content == "first\nRefunds are paid in 14 days."
     assert (facts["kind"], facts["origin"], facts["trust"]) == ("chunk", "document", "untrusted")
-    assert (facts["source"], facts["position"]) == ("docs/refunds.txt", "lines 1-2")
+    assert facts["source"] == str((root / "docs" / "refunds.txt").resolve())
+    assert facts["position"] == "lines 1-2"
     assert len(facts["sha256"]) == 64
     assert isinstance(facts["created"], float)
 
@@ -98,7 +116,7 @@ def test_what_did_not_change_is_not_read_again(
         raise AssertionError(f"{name} was read again")
 
     report = ingest(["."], memory, root=root, read=unread)
-    assert report == IngestReport(unchanged=["a.txt", "b.txt"])
+    assert report == IngestReport(unchanged=[str(root / "a.txt"), str(root / "b.txt")])
     assert held(memory) == before
     assert len(embedder.texts) == embedded
 
@@ -168,6 +186,61 @@ def test_a_folder_that_is_gone_takes_its_files_along(memory: FaissMemory, root: 
     (root / "docs").rmdir()
     report = take(memory, root, "docs")
     assert (report.removed, report.failed) == (["docs/a.txt"], {})
+
+
+def test_two_folders_with_the_same_names_in_them_are_kept_apart(
+    memory: FaissMemory, tmp_path: Path
+) -> None:
+    for project in ("a", "b"):
+        (tmp_path / project / "docs").mkdir(parents=True)
+        (tmp_path / project / "docs" / "same.txt").write_text(f"of {project}")
+    (tmp_path / "a" / "docs" / "other.txt").write_text("only in a")
+    for project in ("a", "b"):
+        report = ingest(["docs"], memory, root=tmp_path / project, read=read)
+        assert (report.changed, report.removed) == ([], [])
+    assert {chunk.page_content for chunk in memory.scan()} == {"of a", "only in a", "of b"}
+
+
+def test_a_folder_reached_through_a_link_is_the_same_folder(
+    memory: FaissMemory, root: Path, tmp_path: Path
+) -> None:
+    (root / "a.txt").write_text("text")
+    take(memory, root)
+    (tmp_path / "link").symlink_to(root)
+    report = ingest([tmp_path / "link"], memory, root=tmp_path, read=read)
+    assert report.unchanged == [str((root / "a.txt").resolve())]
+
+
+def test_a_relative_source_of_an_earlier_version_is_left_alone_and_named(
+    memory: FaissMemory, root: Path
+) -> None:
+    (root / "docs").mkdir()
+    (root / "docs" / "a.txt").write_text("new")
+    earlier = {"kind": "chunk", "cutter": 1}
+    memory.add_texts(
+        ["old", "elsewhere"],
+        [{**earlier, "source": "docs/gone.txt"}, {**earlier, "source": "other/b.txt"}],
+    )
+    report = take(memory, root, "docs")
+    assert (report.added, report.removed) == (["docs/a.txt"], [])
+    assert report.unplaced == ["docs/gone.txt"]
+    assert memory.count() == 3
+
+
+def test_what_was_named_once_stays_when_its_folder_is_named(
+    memory: FaissMemory, root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "target.txt").write_text("behind a link")
+    (root / "link.txt").symlink_to(tmp_path / "target.txt")
+    (root / ".hidden.txt").write_text("hidden")
+    (root / "plain.txt").write_text("plain")
+    take(memory, root, "link.txt", ".hidden.txt")
+    report = take(memory, root)
+    assert (report.added, report.removed) == (["plain.txt"], [])
+    assert [source for source, _, _ in held(memory)] == [".hidden.txt", "link.txt", "plain.txt"]
+    (root / "link.txt").unlink()
+    (root / ".hidden.txt").unlink()
+    assert take(memory, root).removed == [".hidden.txt", "link.txt"]
 
 
 def test_what_was_not_asked_for_stays(memory: FaissMemory, root: Path) -> None:
@@ -330,7 +403,7 @@ def test_progress_counts_the_files(memory: FaissMemory, root: Path) -> None:
         (root / name).write_text("text")
     told: list[tuple[str, int, int]] = []
     ingest(["."], memory, root=root, read=read, progress=lambda *said: told.append(said))
-    assert told == [("a.txt", 0, 2), ("b.txt", 1, 2)]
+    assert told == [(str(root / "a.txt"), 0, 2), (str(root / "b.txt"), 1, 2)]
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from memory.errors import BadNote
+from memory.errors import BadNote, DiskFull
 from memory.notebook import HALF_LIFE, MAX_NOTE, Notebook
 from memory.store import FaissMemory
 from models.hashing import HashingEmbedder
@@ -48,7 +49,7 @@ def test_a_note_comes_back_with_its_facts(book: Notebook, clock: Clock) -> None:
 def test_what_says_the_same_replaces_it_and_keeps_its_worth(book: Notebook) -> None:
     first = book.add("Invoices go to Ms Rossi")
     book.outcome([first], passed=True)
-    second = book.add("invoices go to Ms. Rossi")
+    second = book.add("Invoices  go to\nMs Rossi ")
     assert second == first
     assert book.memory.count() == 1
     [note] = book.memory.get_by_ids([first])
@@ -59,6 +60,73 @@ def test_notes_that_differ_in_a_number_are_two_notes(book: Notebook) -> None:
     book.add("The key of room 5 is red")
     book.add("The key of room 6 is red")
     assert book.memory.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("the limit is 5", "the limit is -5"),
+        ("code in C", "code in C++"),
+        (
+            "the answer of Ms Rossi: \N{THUMBS UP SIGN}",
+            "the answer of Ms Rossi: \N{THUMBS DOWN SIGN}",
+        ),
+        ("the code is Abc", "the code is abc"),
+    ],
+)
+def test_notes_that_differ_in_a_sign_are_two_notes(book: Notebook, one: str, other: str) -> None:
+    book.add(one)
+    book.add(other)
+    assert {note.page_content for note in book.memory.scan()} == {one, other}
+
+
+def test_a_persons_note_is_not_replaced_by_a_runs(book: Notebook) -> None:
+    mine = book.add("Invoices go to Ms Rossi", source="talk")
+    assert book.add("Invoices go to Ms Rossi", origin="run", run="r1") == mine
+    [note] = book.memory.scan()
+    assert (note.metadata["origin"], note.metadata["source"]) == ("user", "talk")
+    runs = book.add("The office closes at 18:00", origin="run", run="r1")
+    assert book.add("The office closes at 18:00") == runs
+    assert book.memory.get_by_ids([runs])[0].metadata["origin"] == "user"
+
+
+def test_two_who_settle_at_once_both_count(book: Notebook, tmp_path: Path) -> None:
+    id = book.add("The office closes at 18:00")
+
+    def settle() -> None:
+        with FaissMemory(tmp_path / "memory", HashingEmbedder()) as memory:
+            for _ in range(20):
+                Notebook(memory).outcome([id], passed=True)
+
+    threads = [Thread(target=settle) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    [note] = book.memory.get_by_ids([id])
+    assert (note.metadata["uses"], note.metadata["helped"]) == (40, 40)
+
+
+def test_a_note_is_kept_where_clearing_away_fails(
+    book: Notebook, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full() -> None:
+        raise DiskFull("no room")
+
+    monkeypatch.setattr(book.memory, "compact", full)
+    for number in range(21):
+        last = book.add(f"number {number} of the notes")
+    assert book.memory.get_by_ids([last])
+    assert "were not cleared away: no room" in caplog.text
+
+
+def test_facts_that_are_no_numbers_count_as_nothing(book: Notebook, memory: FaissMemory) -> None:
+    odd = {"created": "2024-01-01", "uses": "many", "helped": None, "failed": -1}
+    memory.add_texts(["The office closes at 18:00"], [{"kind": "note", **odd}], ids=["odd"])
+    assert [note.created for note in book.recall("when does the office close")] == [0.0]
+    book.outcome(["odd"], passed=True)
+    [note] = memory.get_by_ids(["odd"])
+    assert (note.metadata["uses"], note.metadata["helped"]) == (1, 1)
 
 
 def test_an_untrusted_note_never_replaces_a_trusted_one(book: Notebook) -> None:

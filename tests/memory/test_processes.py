@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from memory.errors import StoreBusy
 from memory.store import FaissMemory
 from tests.long_list import in_full
 from tests.memory.words import WordEmbeddings
@@ -47,6 +49,43 @@ OPEN = """if True:
     with FaissMemory(Path(sys.argv[1]), WordEmbeddings()) as memory:
         memory.add_texts([f"by {sys.argv[2]}"], ids=[sys.argv[2]])
 """
+
+
+LOOK = """if True:
+    import sys
+    from pathlib import Path
+    import memory.database
+    from memory.errors import StoreBusy
+    from memory.store import FaissMemory
+    from tests.memory.words import WordEmbeddings
+    memory.database.PATIENCE_SECONDS = 0.1
+    try:
+        with FaissMemory(Path(sys.argv[1]), WordEmbeddings(), read_only=True) as opened:
+            print(opened.count())
+    except StoreBusy:
+        print("busy")
+"""
+
+
+def test_a_second_memory_in_the_writers_process_does_not_end_its_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [f"n{n}" for n in range(300)]
+    monkeypatch.setattr("memory.database.PATIENCE_SECONDS", 0.1)
+    with FaissMemory(tmp_path, WordEmbeddings()) as memory:
+        with memory._notes.writing() as db:
+            db.execute("pragma cache_size=1")  # so that half of it is in the file already
+            vectors = np.ones((len(ids), 16), np.float32)
+            memory._notes.put(ids, ids, ["{}"] * len(ids), vectors)
+            with pytest.raises(StoreBusy):
+                FaissMemory(tmp_path, WordEmbeddings())
+            # A reader that finds the journal but no lock takes the writer for dead and undoes it.
+            assert python("-c", LOOK, str(tmp_path)).stdout == "busy\n"
+        with FaissMemory(tmp_path, WordEmbeddings()) as second:
+            second.add_texts(["by the second"], ids=["second"])
+            memory.add_texts(["by the first"], ids=["first"])
+            assert second.count() == memory.count() == len(ids) + 2
+    assert python("-c", LOOK, str(tmp_path)).stdout == f"{len(ids) + 2}\n"
 
 
 def test_processes_that_open_a_new_memory_at_once_make_one(tmp_path: Path) -> None:

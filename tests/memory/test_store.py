@@ -67,6 +67,17 @@ def test_some_ids_may_be_left_to_the_memory(memory: FaissMemory) -> None:
     assert [d.page_content for d in memory.get_by_ids(made)] == ["one", "two"]
 
 
+def test_a_short_id_names_one_note(memory: FaissMemory) -> None:
+    made = memory.add_texts([f"note {n}" for n in range(300)])  # made at once: they begin alike
+    memory.add_texts(["x", "y"], ids=["a", "ab"])
+    short = [memory.short_id(id) for id in made]
+    assert len(set(short)) == len(made)
+    assert all(memory.ids_beginning(each) == [id] for each, id in zip(short, made, strict=True))
+    assert memory.ids_beginning("a") == [memory.short_id("a")] == ["a"]
+    assert memory.ids_beginning(made[0][:8], limit=5) == sorted(made)[:5]
+    assert memory.ids_beginning("nobody") == memory.ids_beginning("") == []
+
+
 def test_vectors_may_be_given(memory: FaissMemory) -> None:
     vectors = np.eye(16)[:3] * 1e30  # of any length
     memory.add_vectors(["x", "y", "z"], vectors, [{"n": 0}, {"n": 1}, {"n": 2}], ["x", "y", "z"])

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from memory import migrations
-from memory.errors import ReadOnly, StoreClosed, StoreDamaged, StoreMissing, StoreTooNew
+from memory.errors import (
+    ReadOnly,
+    StoreClosed,
+    StoreDamaged,
+    StoreMissing,
+    StoreTooNew,
+    WriteFailed,
+)
 from memory.store import FaissMemory
 from tests.memory.found import ids_of
 from tests.memory.words import WordEmbeddings
@@ -118,6 +125,20 @@ except ReadOnly as error:
         assert done.stdout == "['a']\n", done.stderr
     else:
         assert "may not be written (Read-only file system); open the memory for" in done.stdout
+
+
+def test_a_commit_waits_until_the_folder_is_on_the_disk_too(tmp_path: Path) -> None:
+    with FaissMemory(tmp_path, WordEmbeddings()) as memory:
+        [(level,)] = memory._notes.database.connection.execute("pragma synchronous")
+        assert level == 3  # EXTRA: else a power cut brings the journal back, which undoes it
+
+
+def test_a_link_in_place_of_the_notes_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").touch()
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "notes.sqlite").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(WriteFailed, match="is a link"):
+        FaissMemory(tmp_path / "memory", WordEmbeddings())
 
 
 def test_reading_what_is_not_there(tmp_path: Path) -> None:
