@@ -1,7 +1,8 @@
 """The process of one tuning job: `python -P -m agent.job FOLDER`, started by the job runner.
 
 It holds the job's lock, shows a heartbeat, does the work, and writes how that ended. SIGINT,
-SIGTERM and SIGHUP ask it to stop before the next step; its state is then in the checkpoints.
+SIGTERM and SIGHUP ask it to stop before the next step; its state is then in the checkpoints. They
+are removed where the job is done, or failed so that a resume would not help.
 """
 
 import json
@@ -24,7 +25,7 @@ from memory.errors import StoreError
 from tools.tuning.errors import JobError, Stopped
 from tools.tuning.heartbeat import Pulse
 from tools.tuning.job_events import EventWriter, plain, read_events
-from tools.tuning.job_folder import CHECKPOINTS, Job, JobStatus
+from tools.tuning.job_folder import CHECKPOINTS, LATER_MAY_DO, Job, JobStatus
 from tools.tuning.job_spec import JobSpec
 from tools.tuning.methods.base import Progress
 from tools.tuning.tracking import open_tracker
@@ -80,7 +81,7 @@ def _attempt(job: Job, work: Work) -> int:
                 result=result,
             )
     print(message, file=sys.stderr, flush=True)
-    if status == "done":
+    if status == "done" or (status == "failed" and code not in LATER_MAY_DO):
         shutil.rmtree(job.folder / CHECKPOINTS, ignore_errors=True)
     return code
 

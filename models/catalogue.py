@@ -81,6 +81,8 @@ class Entry:
     """The size of the GPU that this model is the one to prefer for."""
     quant: Literal["4bit"] | None = None
     """How to load it on that card; None is bf16."""
+    languages: tuple[str, ...] = ()
+    """Codes of those that it was made for; empty where nobody lists them."""
 
     @property
     def embedded(self) -> bool:
@@ -107,6 +109,7 @@ SMOLLM2 = Entry(
     window=8_192,
     shape=Shape(30, 3, 64, 576, 1_536, 49_152, heads=9, tied=True),
     purpose="the embedded default; small enough for two slow cores, meant to be tuned",
+    languages=("en",),
 )
 
 _MINILM_FILES = {
@@ -139,6 +142,7 @@ MINILM = Entry(
     window=512,
     shape=Shape(6, 12, 32, 384, 1_536, 30_522, heads=12, tied=True),
     purpose="sentence vectors for memory and for tuned heads",
+    languages=("en",),
 )
 
 MULTILINGUAL = Entry(
@@ -153,6 +157,12 @@ MULTILINGUAL = Entry(
     window=512,
     shape=Shape(12, 12, 32, 384, 1_536, 250_037, heads=12, tied=True),
     purpose="sentence vectors in some fifty languages; 471 MB, reads 128 tokens of a text",
+    languages=(
+        *("ar", "bg", "ca", "cs", "da", "de", "el", "en", "es", "et", "fa", "fi", "fr", "gl"),
+        *("gu", "he", "hi", "hr", "hu", "hy", "id", "it", "ja", "ka", "ko", "ku", "lt", "lv"),
+        *("mk", "mn", "mr", "ms", "my", "nb", "nl", "pl", "pt", "ro", "ru", "sk", "sl", "sq"),
+        *("sr", "sv", "th", "tr", "uk", "ur", "vi", "zh"),
+    ),
 )
 
 

@@ -68,6 +68,7 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
             text_column: the column with the text, or the words.
             label_column: the column with the label, or the tags.
         """
+        from tools.tuning.base_reading import base_reading
         from tools.tuning.data_report import report
         from tools.tuning.reading import read_dataset
 
@@ -75,7 +76,14 @@ def get_tools(context: ToolContext) -> list[BaseTool]:
             data = read_dataset(
                 file, kind, text_column=text_column or None, label_column=label_column or None
             )
-            lines = [line.replace(str(file), path) for line in report(data).lines()]
+            reads = base_reading(None, tuning.runner.home)  # what tune_skill builds on
+            about = report(
+                data,
+                longest_tokens=reads.longest,
+                count_tokens=reads.count,
+                languages=reads.languages,
+            )
+            lines = [line.replace(str(file), path) for line in about.lines()]
         task = data.task
         what = "several labels a text" if task.multi_label else "one label a text"
         head = f"{path}: {len(data)} examples, {len(task.labels)} labels"

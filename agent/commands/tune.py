@@ -1,7 +1,8 @@
 """`tuneward tune`: a skill from labelled examples, in a process of its own."""
 
+from json import loads
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -46,6 +47,10 @@ def tune(
             "--base", metavar="MODEL", help="Encoder or language model; else the method's own."
         ),
     ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting of --method; repeatable."),
+    ] = None,
     budget: Annotated[
         str | None,
         typer.Option("--budget", metavar="TIME", help="Such as 90s, 20m or 2h; 20m by itself."),
@@ -66,6 +71,10 @@ def tune(
     seed: Annotated[
         int, typer.Option("--seed", metavar="N", min=0, help="The same gives the same skill.")
     ] = 0,
+    licence: Annotated[
+        str | None,
+        typer.Option("--licence", metavar="TEXT", help="Of the training data, for the card."),
+    ] = None,
     track: Annotated[
         TrackChoice | None, typer.Option("--track", help="Send the figures there as well.")
     ] = None,
@@ -85,7 +94,7 @@ def tune(
     make_home(settings.home)
     seconds = float(settings.budget.tuning_seconds or BUDGET_SECONDS)
     name = skill_name_for(train) if skill is None else skill
-    _check_words(name, method)
+    _check_words(name, method, licence)
     spec = JobSpec(
         kind=task,
         skill=name,
@@ -96,10 +105,12 @@ def tune(
         label_column=label_column,
         pair_column=pair_column,
         method=method,
+        settings=_settings_of(method, set_ or []),
         base=base,
         budget_seconds=seconds if budget is None else seconds_of(budget),
         seed=seed,
         from_skill=from_skill,
+        licence=licence,
         device=settings.device,
         track=track,
     )
@@ -142,10 +153,10 @@ def _said(job: "Job", state: "JobState") -> str:
     return f"done: `tuneward jobs show {job.id}` says what came of it"
 
 
-def _check_words(name: str, method: str) -> None:
+def _check_words(name: str, method: str, licence: str | None) -> None:
     from agent.errors import UsageError
     from tools.tuning.errors import SkillError
-    from tools.tuning.job_spec import AUTO, check_skill_name
+    from tools.tuning.job_spec import AUTO, LICENCE_CHARACTERS, check_skill_name
     from tools.tuning.method_catalogue import METHODS, method_class
 
     try:
@@ -154,6 +165,39 @@ def _check_words(name: str, method: str) -> None:
         raise UsageError(f"--skill: {error}") from None
     if method != AUTO and method not in METHODS:
         method_class(method)  # says which one may be meant
+    if licence is not None and not 0 < len(licence.strip()) <= len(licence) <= LICENCE_CHARACTERS:
+        raise UsageError(f"--licence: write 1 to {LICENCE_CHARACTERS} characters")
+
+
+def _settings_of(method: str, given: list[str]) -> dict[str, Any]:
+    """`["lr=0.1", "placement=front"]` as settings that the method takes.
+
+    Raises:
+        UsageError: the method has no such setting, or it cannot be that.
+    """
+    from agent.commands.goal_files import parsed_sets
+    from agent.errors import UsageError
+    from tools.tuning.job_spec import AUTO
+    from tools.tuning.method_catalogue import method_class
+
+    if not given:
+        return {}
+    if method == AUTO:
+        raise UsageError("--set: settings are of one method; name it with --method")
+    found = {name: _value(text) for name, text in parsed_sets(given).items()}
+    try:
+        method_class(method).complete(found)
+    except ValueError as error:
+        raise UsageError(f"--set: {error}") from None
+    return found
+
+
+def _value(text: str) -> object:
+    """A number, `true`, `false` or `null` as JSON has them; anything else is a word."""
+    try:
+        return loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _check_ready(spec: "JobSpec", home: Path) -> None:

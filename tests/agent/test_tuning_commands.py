@@ -18,6 +18,7 @@ import pexpect  # type: ignore[import-untyped]  # has no stubs
 import pytest
 
 from agent.cli import main
+from agent.commands.tune import _settings_of
 from agent.interrupt import SIGNALS
 from agent.job_door import seconds_of
 from agent.job_view import JobView, line_of, lines_of
@@ -129,7 +130,8 @@ def test_every_option_reaches_the_spec(
     for name in ("dev.csv", "test.csv"):
         (tmp_path / name).write_text("text,label\nfine,good\n")
     words = "--dev dev.csv --test test.csv --method linear_head --base minilm-l6 --budget 90s"
-    words += " --from older --text-column a --label-column b --pair-column c"
+    words += " --from older --text-column a --label-column b --pair-column c --set c=10"
+    words += " --set max_tokens=64 --licence CC0"
     done = tuneward("tune", "classification", "--train", "reviews.csv", "--detach", *words.split())
     assert done.code == 0, done.err
     spec = newest(home).spec()
@@ -141,6 +143,7 @@ def test_every_option_reaches_the_spec(
         "b",
         "c",
     )
+    assert (spec.settings, spec.licence) == ({"c": 10, "max_tokens": 64}, "CC0")
     until(lambda: newest(home).state().status in ("done", "failed"))
     until(lambda: not newest(home).is_held())
 
@@ -155,6 +158,28 @@ def test_every_option_reaches_the_spec(
         (["ner", "--train", "reviews.csv", "--dev", "no.csv"], 2, "no.csv: the data file"),
         (["ner", "--train", "reviews.csv", "--skill", "My Skill"], 2, "--skill: 'My Skill' is no"),
         (["ner", "--train", "reviews.csv", "--method", "linear"], 2, "did you mean linear_head?"),
+        (["ner", "--train", "reviews.csv", "--set", "lr=1"], 2, "name it with --method"),
+        (
+            ["ner", "--train", "reviews.csv", "--method", "encoder_lora", "--set", "rank=4"],
+            2,
+            "encoder_lora knows no setting 'rank'; it has lr, head_lr, shape_lr, batch, epochs, ",
+        ),
+        (
+            ["ner", "--train", "reviews.csv", "--method", "encoder_lora", "--set", "lr=fast"],
+            2,
+            "encoder_lora: lr is a number from 0 on, not 'fast'",
+        ),
+        (
+            ["ner", "--train", "reviews.csv", "--method", "soft_prompt", "--set", "placement=x"],
+            2,
+            "soft_prompt: placement is one of front, suffix, not 'x'",
+        ),
+        (
+            ["ner", "--train", "reviews.csv", "--method", "encoder", "--set", "lr"],
+            2,
+            "write --set NAME=VALUE",
+        ),
+        (["ner", "--train", "reviews.csv", "--licence", " "], 2, "--licence: write 1 to 500"),
         (["ner", "--train", "reviews.csv", "--budget", "soon"], 2, "'soon' is no time"),
         (["ner", "--train", "reviews.csv", "--budget", "0"], 2, "'0' is no time"),
         (["ner", "--train", "reviews.csv", "--from", "no"], 3, "there is no skill `no`"),
@@ -176,6 +201,21 @@ def test_wrong_words_start_no_job(
     assert said in done.last
     assert len(done.err.splitlines()) == 1
     assert JobStore(home).ids() == []
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "found"),
+    [
+        ("soft_prompt", "placement=front", "front"),
+        ("lora", "quant=4bit", "4bit"),
+        ("lora", "quant=null", None),
+        ("lora", "head=false", False),
+        ("encoder", "lr=2e-5", 2e-5),
+        ("few_shot", "encoder=./my encoder", "./my encoder"),
+    ],
+)
+def test_a_setting_is_what_json_has_or_a_word(method: str, given: str, found: object) -> None:
+    assert _settings_of(method, [given]) == {given.partition("=")[0]: found}
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def put_in_stand_in(replace: Callable[[object, str, object], object]) -> None:
 
     def with_settings(runner: job_runner.JobRunner, spec: JobSpec) -> object:
         how = json.loads(os.environ.get("WALK", "{}"))
-        return start(runner, spec.model_copy(update={"settings": how}))
+        return start(runner, spec.model_copy(update={"settings": {**spec.settings, **how}}))
 
     replace(job_runner, "CHILD", stand_in.COMMAND)
     replace(job_runner.JobRunner, "start", with_settings)

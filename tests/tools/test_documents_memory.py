@@ -68,6 +68,25 @@ def test_a_pdf_is_found_by_its_page_and_a_table_by_its_rows(tool: BaseTool) -> N
     assert "[1] stock.csv, rows 1-2" in tool.invoke({"query": "how many lamps are in stock?"})
 
 
+def test_a_document_of_another_folder_has_its_whole_path(
+    memory: FaissMemory, tool: BaseTool, tmp_path: Path
+) -> None:
+    other = tmp_path / "other" / "docs" / "handbook.md"
+    other.parent.mkdir(parents=True)
+    other.write_text("# Handbook\n\nRefunds are never paid.\n")
+    ingest(["docs"], memory, root=tmp_path / "other", read=sections_of)
+    assert f"] {other.resolve()}, line 3" in tool.invoke({"query": "refunds never paid"})
+    within = tool.invoke({"query": "refunds", "source": "docs/handbook.md"})
+    assert "never" not in within
+    assert "never" in tool.invoke({"query": "refunds", "source": str(other)})
+
+
+@pytest.mark.parametrize("named", ["a\0b", "\ud800", "~nobody/x", "x" * 5_000])
+def test_a_source_that_no_document_can_have_is_sent_back(tool: BaseTool, named: str) -> None:
+    with pytest.raises(ToolRetry, match="is in memory"):
+        tool.func("refunds", named)  # type: ignore[attr-defined]  # a surrogate passes no JSON
+
+
 @pytest.mark.parametrize("named", ["docs/handbook.md", "handbook.md"])
 def test_the_search_can_be_limited_to_one_document(tool: BaseTool, named: str) -> None:
     found = tool.invoke({"query": "notice period", "source": named})

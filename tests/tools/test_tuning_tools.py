@@ -67,6 +67,18 @@ def test_a_file_is_looked_over_by_the_name_that_the_run_knows(place: Place) -> N
     assert "tuneward-" not in said  # our copy of it is nobody's business
 
 
+def test_what_the_model_does_not_read_is_named_with_its_lines(place: Place) -> None:
+    odd = "物流很快,good\n" + "long " * 300 + ",bad\n"
+    write_csv(place.folder / "reviews.csv", reviews(40))
+    with (place.folder / "reviews.csv").open("a") as file:
+        file.write(odd)
+    said = place.call("profile_dataset", path="reviews.csv", kind="classification")
+    assert "1 language: mostly not in Latin letters" in said
+    assert "(reviews.csv line 42)" in said
+    assert "1 long: longer than the 256 tokens" in said
+    assert "(reviews.csv line 43)" in said
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

@@ -13,11 +13,12 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from memory import durable
+from tools.tuning.bounded import take
+from tools.tuning.cells import characters_of
 from tools.tuning.errors import DataError
 from tools.tuning.examples import ClassPrediction, Input, Prediction, TagPrediction, TokenInput
 from tools.tuning.input_rows import InputRow, read_inputs
@@ -28,7 +29,9 @@ from tools.tuning.task import Task
 
 BATCH_ROWS = 1_024
 BATCH_CHARACTERS = 2_000_000
-"""A batch of long texts has fewer rows."""
+"""Of all cells; a batch of long rows has fewer of them."""
+TOKEN_CHARACTERS = 64
+"""That a word of a tagger weighs beside its letters: its place, its tag and its score."""
 SUFFIXES = (".csv", ".tsv", ".jsonl")
 BLOCK = 1 << 16
 """Characters that are written at once."""
@@ -85,7 +88,8 @@ def apply_file(
         raise DataError("is the input; take another file for --out", path=str(target))
     counter = _Counter(progress)
     rows = read_inputs(source, method.task, text_column)
-    first = list(islice(rows, BATCH_ROWS))
+    first = _batch(rows)
+    looked_at = len(first)
     own = list(dict.fromkeys(name for row in first for name in row.cells))
     wanted = answer_columns(method.task, probabilities, explainer is not None)
     names = {name: _free(name, own) for name in wanted}
@@ -96,7 +100,7 @@ def apply_file(
         )
     )
     columns = {**dict.fromkeys(own, False), **{names[key]: key == "label" for key in wanted}}
-    lines = _written(counter.over(answered), columns, source, target)
+    lines = _written(counter.over(answered), columns, source, target, looked_at)
     durable.replace(target.absolute(), lines, mode=0o666)
     return Applied(counter.count, counter.seconds, tuple(names.values()))
 
@@ -160,28 +164,32 @@ def _answer(row: InputRow, said: Prediction, task: Task) -> Answer:
 
 
 def _batches(rows: Iterable[InputRow]) -> Iterator[list[InputRow]]:
-    batch: list[InputRow] = []
-    characters = 0
-    for row in rows:
-        batch.append(row)
-        characters += _length(row.input)
-        if len(batch) == BATCH_ROWS or characters >= BATCH_CHARACTERS:
-            yield batch
-            batch, characters = [], 0
-    if batch:
+    left = iter(rows)
+    while batch := _batch(left):
         yield batch
 
 
-def _length(given: Input) -> int:
-    if isinstance(given, TokenInput):
-        return sum(map(len, given.tokens))
-    return len(given.text) + len(given.pair)
+def _batch(rows: Iterator[InputRow]) -> list[InputRow]:
+    return take(rows, most=BATCH_ROWS, size=BATCH_CHARACTERS, size_of=_characters)
+
+
+def _characters(row: InputRow) -> int:
+    return characters_of(row.cells) + TOKEN_CHARACTERS * len(row.words)
 
 
 def _written(
-    rows: Iterable[dict[str, Any]], columns: dict[str, bool], source: Path, target: Path
+    rows: Iterable[dict[str, Any]],
+    columns: dict[str, bool],
+    source: Path,
+    target: Path,
+    looked_at: int,
 ) -> Iterator[bytes]:
-    """The file's bytes, block by block; `columns` says of each whether it holds our labels."""
+    """The file's bytes, block by block.
+
+    Args:
+        columns: the names, and of each whether it holds our labels.
+        looked_at: rows that the columns were found in.
+    """
     suffix = target.suffix.lower()
     if suffix == ".jsonl":
         for row in rows:
@@ -195,7 +203,7 @@ def _written(
         if not row.keys() <= known:
             odd = min(row.keys() - known)
             raise DataError(
-                f"row {number} has a column {odd!r} that the first {BATCH_ROWS} rows lack; "
+                f"row {number} has a column {odd!r} that the first {looked_at} rows lack; "
                 "take --out FILE.jsonl, whose rows may differ",
                 path=str(source),
             )

@@ -47,7 +47,7 @@ def card_of(
         seed_spread=seed_spread,
         template_spread=evidence.template_spread,
         milliseconds_per_row=test.milliseconds_per_row if test else None,
-        licence=licence_of(base),
+        licence=licence_of(base, spec.licence),
         job=job,
         made_with=libraries(),
         notes=tuple(note[:500] for note in notes[:NOTES]),
@@ -65,12 +65,13 @@ def describe(task: Task) -> str:
     return f"Says which of {labels} {what} is{' (any number of them)' if task.multi_label else ''}."
 
 
-def licence_of(base: dict[str, Any]) -> str:
-    """What is known: the base model's licence, where the catalogue has the model."""
+def licence_of(base: dict[str, Any], data: str | None) -> str:
+    """What is known: of the base model as the catalogue has it, of the training data as given."""
+    said = f"training data {data or 'not stated'}"
+    if not base:
+        return said
     entry = CATALOGUE.get(str(base.get("name", "")))
-    if entry is None:
-        return "not stated"
-    return f"base model {entry.licence}; of the training data not stated"
+    return f"base model {entry.licence if entry else 'not stated'}; {said}"
 
 
 def libraries() -> dict[str, str]:

@@ -59,6 +59,17 @@ def listed(value: Any) -> Any:
     return value
 
 
+def characters_of(value: Any) -> int:
+    """About how much memory a cell, or a whole row of them, takes: its characters and its parts."""
+    if isinstance(value, str | bytes):
+        return len(value) + 1
+    if isinstance(value, dict):
+        return sum(characters_of(key) + characters_of(each) for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return sum(map(characters_of, value)) + 1
+    return 1
+
+
 def _sound(text: str, path: Path, line: int) -> str:
     if not text.isascii():
         try:

@@ -116,7 +116,7 @@ def pick(
     if named is not None:
         if named in known:
             return named
-        raise DataError(f"no column {named!r}; there are: {_listed(known)}", path=str(path))
+        raise DataError(f"no column {named!r}; there are: {_listed(known)}", path=str(path), line=1)
     free = [name for name in known if name not in set(taken)]
     found = first_of(free, usual)
     if found is not None:

@@ -32,6 +32,7 @@ LINES_SHOWN = 5
 FEW_EXAMPLES = 8
 """Labels with fewer are named: the smallest number that few-shot methods are published with."""
 LABELS_SHOWN = 20
+SCRIPTS_SHOWN = 3
 TOKENS_A_WORD = 1.4
 """Of subword vocabularies over a few languages; only for estimates without a tokenizer."""
 
@@ -95,11 +96,13 @@ def row_findings(
     if longest_tokens is not None:
         long = [line for line, text in texts if _exceeds(text, longest_tokens, count_tokens)]
         if long:
-            text = f"longer than the {longest_tokens} tokens that the model reads; the rest is cut"
+            rest = "they go in pieces" if data.task.kind == "ner" else "the rest is cut"
+            text = f"longer than the {longest_tokens} tokens that the model reads at once; {rest}"
             yield finding_of("long", split, long, text)
     foreign = [line for line, text in texts if not is_written_in(text, scripts)]
     if foreign:
-        text = f"mostly not in {' or '.join(scripts)} letters, so outside the model's language"
+        letters = " or ".join(scripts) if len(scripts) <= SCRIPTS_SHOWN else "any of its"
+        text = f"mostly not in {letters} letters, so outside the model's language"
         yield finding_of("language", split, foreign, text)
 
 

@@ -1,11 +1,11 @@
 """What is odd about labelled data, before anything is learned from them: counted, with lines.
 
-    report(train, dev, longest_tokens=256, language="en").lines()
+    report(train, dev, longest_tokens=256, languages=("en",)).lines()
 
 Two texts are the same where they differ only in case, spaces or width of letters.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
@@ -72,7 +72,7 @@ def report(
     *,
     longest_tokens: int | None = None,
     count_tokens: Callable[[str], int] | None = None,
-    language: str | None = None,
+    languages: Sequence[str] = (),
 ) -> DataReport:
     """Everything odd about the files of one job.
 
@@ -80,13 +80,12 @@ def report(
         train: what to learn from; all of the data where there is one file.
         longest_tokens: what the model reads of a text; longer ones are cut, so they are named.
         count_tokens: the model's own count; estimated from words where left out.
-        language: of the model, `en` say; the main one of the training texts where left out or
+        languages: of the model, `en` say; the main one of the training texts where left out or
             not known.
     """
     files = [(n, d) for n, d in (("train", train), ("dev", dev), ("test", test)) if d is not None]
     count = count_tokens or estimated_tokens
-    scripts = scripts_of(language) if language else None
-    scripts = scripts or main_scripts(texts_of(train.examples))
+    scripts = scripts_of(languages) or main_scripts(texts_of(train.examples))
     findings: list[Finding] = []
     for split, data in files:
         findings += same_texts(split, data)

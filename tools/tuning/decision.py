@@ -42,6 +42,21 @@ class Choice:
     """The choice in a sentence."""
 
 
+def undecided(race: Race, entrants: Sequence[Candidate]) -> Choice:
+    """What is known of a race that came to no end."""
+    choice = Choice()
+    for each in entrants:
+        race.recall(each)
+        why, standing = race.log.skipped(each.key), race.standing(each)
+        if standing is not None:
+            choice.standings.append(standing)
+            choice.verdicts[each.key] = why or "measured so far"
+        elif why is not None:
+            choice.skipped.append(Skipped(each.label, why))
+    choice.standings.sort(key=lambda standing: -standing.score)
+    return choice
+
+
 class Decision:
     """Decides one race."""
 

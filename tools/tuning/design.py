@@ -14,7 +14,7 @@ import re
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from prompts.render import render
 from tools.tuning.errors import MethodUnsuitable
@@ -22,6 +22,7 @@ from tools.tuning.examples import TextInput
 from tools.tuning.task import Task
 
 Verbalizer = Literal["names", "letters"]
+VERBALIZERS: tuple[Verbalizer, ...] = get_args(Verbalizer)
 TEMPLATES = ("label", "question", "cloze")
 """Of classification, the one to start with first."""
 NO_LABEL = "none"

@@ -46,6 +46,8 @@ def judge(
 ) -> Evidence:
     """Measure the method, and each control beside it, on the sealed rows.
 
+    Without sealed rows the held-out rows of the race alone must tell it from the controls.
+
     Args:
         fit: gives a control fitted on the same rows as the method.
 
@@ -55,15 +57,17 @@ def judge(
     controls = controls_of(choice)
     dev_controls = {each.method.name: race.score(each) for each in controls}
     dev = measured(data.task, *race.said(winner))
-    if not data.test:
-        spread = _spread(winner, data, race, bench)
-        return Evidence(winner, dev, dev_controls, template_spread=spread)
-    test, said = measure(method, data.task, data.test, bench)
+    test: Measured | None = None
+    said: list[Prediction] = []
+    if data.test:
+        test, said = measure(method, data.task, data.test, bench)
     found: dict[str, float] = {}
     refused = ""
     for control in controls:
-        figure, theirs = measure(fit(control), data.task, data.test, bench)
-        found[control.method.name] = figure.metrics.score
+        theirs: list[Prediction] = []
+        if data.test:
+            figure, theirs = measure(fit(control), data.task, data.test, bench)
+            found[control.method.name] = figure.metrics.score
         refused = refused or _why_refused(winner, control, race, data, said, theirs)
     spread = None if refused else _spread(winner, data, race, bench)
     return Evidence(winner, dev, dev_controls, test, found, spread, refused)

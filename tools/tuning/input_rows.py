@@ -9,11 +9,12 @@ only the tokens are read. Every row gives one answer, empty ones too, so that li
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tools.tuning.cells import listed, text_of, tokens_of
+from tools.tuning.bounded import take
+from tools.tuning.cells import characters_of, listed, text_of, tokens_of
 from tools.tuning.columns import TEXT, TOKENS, find_text, pick
 from tools.tuning.examples import Input, TextInput, TokenInput
 from tools.tuning.read_conll import sentences
@@ -23,6 +24,7 @@ from tools.tuning.text_file import lines, survey
 from tools.tuning.words import Word, words
 
 _PEEK = 100
+_PEEK_CHARACTERS = 1_000_000
 """Rows looked at to find the columns of a JSONL file."""
 
 
@@ -71,7 +73,9 @@ def _text_rows(numbered: Iterable[tuple[int, str]]) -> Iterator[Row]:
 def _each(
     found: Iterator[Row], path: Path, task: Task, text_column: str | None
 ) -> Iterator[InputRow]:
-    first = list(islice(found, _PEEK))
+    first = take(
+        found, most=_PEEK, size=_PEEK_CHARACTERS, size_of=lambda row: characters_of(row.cells)
+    )
     known = list(dict.fromkeys(name for row in first for name in row.cells))
     if not known:
         return

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.tuning.base_reading import base_reading
 from tools.tuning.blocks import CROSS_VALIDATE_BELOW, HELD_ROWS
 from tools.tuning.data_report import report
 from tools.tuning.errors import DataError
@@ -18,8 +19,6 @@ from tools.tuning.task import Task
 
 SPLIT_SEED = 0
 """Whatever the job's seed is: the same rows are sealed for every version of a skill."""
-LONGEST_TOKENS = 256
-"""What the default encoder reads of a text; longer ones are named in the data report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,15 @@ def read_data(spec: JobSpec, bench: Bench) -> JobData:
         for role, file, found in named
         if file is not None and found is not None
     )
-    lines = report(train, dev, test, longest_tokens=LONGEST_TOKENS).lines()
+    reads = base_reading(spec.base, bench.home, method=spec.method, settings=spec.settings)
+    lines = report(
+        train,
+        dev,
+        test,
+        longest_tokens=reads.longest,
+        count_tokens=reads.count,
+        languages=reads.languages,
+    ).lines()
     bench.check()
     notes: list[str] = []
     sealed = test.examples if test else ()

@@ -227,20 +227,11 @@ class Job:
         """What the job's methods work with: its base, device, seed, deadline and checkpoints.
 
         The deadline counts what earlier attempts used. Where several methods are fitted, each needs
-        a checkpoint folder of its own, and `on_progress` is the caller's to set.
-
-        Raises:
-            SkillError: the skill that it begins from is not there, or broken.
+        a checkpoint folder of its own, and `on_progress` is the caller's to set. It begins from no
+        skill: `start.py` says which fit may.
         """
         state = self.stored_state()
         left = state.budget_seconds - self.seconds_used()
-        start = None
-        if spec.from_skill is not None:
-            from tools.tuning.skill_store import SkillStore  # numpy, which few commands need
-
-            skill = SkillStore(self.home).get(spec.from_skill)
-            skill.check()
-            start = skill.folder
         return Bench(
             home=self.home,
             base=spec.base,
@@ -249,7 +240,6 @@ class Job:
             deadline=time.monotonic() + left,
             checkpoints=self.folder / CHECKPOINTS,
             batch_halvings=state.batch_halvings,
-            start=start,
             cancelled=self.stop_wanted,
         )
 

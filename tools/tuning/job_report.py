@@ -1,7 +1,7 @@
 """All that a tuning job found out, as data: `report.json` in its folder, and what readers make.
 
-`report_tables.py` makes lines for a terminal of it, `report_page.py` a page. Written also where
-nothing was registered: what was measured is then the reason.
+`report_tables.py` makes lines for a terminal of it, `report_page.py` a page. Every job that got as
+far as its data leaves one: where it failed, with what was measured until then and the reason.
 """
 
 from collections.abc import Iterable, Mapping

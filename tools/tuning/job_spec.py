@@ -8,7 +8,14 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+)
 
 from models.digest import file_sha256
 from tools.tuning.errors import DataError, SkillError
@@ -19,6 +26,7 @@ AUTO = "auto"
 BUDGET_SECONDS = 20 * 60.0
 """A tuning job's time unless another is given: `--budget 20m`."""
 SKILL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+LICENCE_CHARACTERS = 500
 Track = Literal["tensorboard", "wandb"]
 """Where a job's figures go beside its own `events.jsonl`."""
 
@@ -112,6 +120,8 @@ class JobSpec(Part):
     seed: int = 0
     from_skill: str | None = None
     """A registered skill whose weights are the start."""
+    licence: Annotated[str, StringConstraints(max_length=LICENCE_CHARACTERS)] | None = None
+    """Of the training data, for the skill's card."""
     device: str | None = None
     track: Track | None = None
 

@@ -1,7 +1,8 @@
 """A look at the disk before a job begins: a training that cannot keep its state should not start.
 
 The estimate is an upper bound from sizes alone. While a new state is written the old one is still
-there, and the finished weights come beside both.
+there, and the finished weights come beside both. The state of one fit is removed before that of the
+next is written, so of several methods the largest counts.
 """
 
 import shutil
@@ -11,18 +12,19 @@ from memory.errors import DiskFull
 from models import catalogue
 from models.errors import ModelUnavailable
 from tools.tuning.job_spec import AUTO, JobSpec
+from tools.tuning.task import TaskKind
 
 SMALL_BYTES = 200_000_000
 """For log, events, adapters, heads and their states."""
 STATE_COPIES = 4
 """A state of full fine-tuning: the weights, two moments for each, and the best weights so far."""
-_FULLY_TUNED = {
-    "contrastive": catalogue.EMBEDDER,
-    "encoder": catalogue.EMBEDDER,
-    "full": "default",
-    AUTO: catalogue.EMBEDDER,
+_FULLY_TUNED: dict[str, tuple[str, tuple[TaskKind, ...]]] = {
+    "contrastive": (catalogue.EMBEDDER, ("classification",)),
+    "encoder": (catalogue.EMBEDDER, ("classification", "ner")),
+    "full": (catalogue.DEFAULT, ("classification",)),
 }
-"""Methods that train every weight of their base, with the base that they take by themselves."""
+"""Methods that train every weight of their base: the base that they take by themselves, and the
+kinds of task that they serve."""
 
 
 def check_room(spec: JobSpec, home: Path) -> None:
@@ -39,10 +41,12 @@ def check_room(spec: JobSpec, home: Path) -> None:
 
 def needed_bytes(spec: JobSpec) -> int:
     """The most that the job may write."""
-    if spec.method not in _FULLY_TUNED:
-        return SMALL_BYTES
-    weights = 4 * _weights_of(spec.base or _FULLY_TUNED[spec.method])
-    return SMALL_BYTES + (2 * STATE_COPIES + 1) * weights
+    weights = [
+        4 * _weights_of(spec.base or base)
+        for name, (base, kinds) in _FULLY_TUNED.items()
+        if spec.method in (AUTO, name) and spec.kind in kinds
+    ]
+    return SMALL_BYTES + (2 * STATE_COPIES + 1) * max(weights, default=0)
 
 
 def _weights_of(base: str) -> int:

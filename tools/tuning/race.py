@@ -1,12 +1,15 @@
 """Candidates measured block by block, and compared on the blocks that they share.
 
 A candidate is a method with settings. Each block that it has run gives a trial; trials are kept in
-the job's folder (`race_log.py`), so a resumed job repeats none.
+the job's folder (`race_log.py`), so a resumed job repeats none. A fit's checkpoints are removed as
+soon as its trial is kept.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,6 +74,7 @@ class Race:
     ) -> None:
         """Args:
         bench: its seed is replaced by each block's; checkpoints lie below its `checkpoints`.
+            Without a start: what that has learned may be among the held-out rows (`start.py`).
         """
         self.plan = plan
         self.log = log
@@ -89,6 +93,7 @@ class Race:
         if trial is None:
             trial = self._made(candidate, block, task, deadline)
             self.log.add(trial)
+        self._clear(candidate, block)
         counts = self._take(trial)
         self._tell(
             {
@@ -118,13 +123,26 @@ class Race:
         self._tallies[trial.candidate, trial.block] = counts
         return counts
 
-    def _made(self, candidate: Candidate, block: Block, task: Any, deadline: float) -> Trial:
+    def leave(self, candidate: Candidate) -> None:
+        """Forget the unfinished fits of a candidate that is not gone on with."""
+        for block in self.plan.blocks:
+            self._clear(candidate, block)
+
+    def _clear(self, candidate: Candidate, block: Block) -> None:
+        """Remove a fit's checkpoints; a kill may have left some of one whose trial is kept."""
+        if (folder := self._checkpoints(candidate, block)) is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _checkpoints(self, candidate: Candidate, block: Block) -> Path | None:
         folder = self._bench.checkpoints
+        return folder / f"{candidate.key}-{block.number}" if folder else None
+
+    def _made(self, candidate: Candidate, block: Block, task: Any, deadline: float) -> Trial:
         bench = replace(
             self._bench,
             seed=block.seed,
             deadline=min(deadline, self._bench.deadline),
-            checkpoints=folder / f"{candidate.key}-{block.number}" if folder else None,
+            checkpoints=self._checkpoints(candidate, block),
             on_progress=self.progress(candidate, block.number),
         )
         bench.check()

@@ -45,11 +45,13 @@ class Trial:
 class RaceLog:
     """The trials and the skipped candidates of one job."""
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, *, budget_seconds: float = 0.0) -> None:
         """Args:
         path: a file of ours, read if it is there; None keeps everything in memory.
+        budget_seconds: of the job now. What had no time under another budget is not left out.
         """
         self._path = path
+        self._budget = budget_seconds
         self._trials: dict[tuple[str, int], Trial] = {}
         self._skipped: dict[str, str] = {}
         if path is not None and path.exists():
@@ -68,11 +70,18 @@ class RaceLog:
         self._trials[trial.candidate, trial.block] = trial
         self._write({"trial": asdict(trial)})
 
-    def skip(self, candidate: str, why: str) -> None:
-        """Keep why a candidate was left out."""
+    def skip(self, candidate: str, why: str, *, for_time: bool = False) -> None:
+        """Keep why a candidate was left out.
+
+        Args:
+            for_time: it counts only as long as the job's budget is the same.
+        """
         if candidate not in self._skipped:
             self._skipped[candidate] = why
-            self._write({"skipped": {"candidate": candidate, "why": why}})
+            line: dict[str, object] = {"candidate": candidate, "why": why}
+            if for_time:
+                line["budget_seconds"] = self._budget
+            self._write({"skipped": line})
 
     def _write(self, line: dict[str, object]) -> None:
         if self._path is not None:
@@ -93,6 +102,8 @@ class RaceLog:
                 trial = Trial(**facts)
                 self._trials[trial.candidate, trial.block] = trial
             elif "skipped" in found:
-                self._skipped[found["skipped"]["candidate"]] = found["skipped"]["why"]
+                skipped = found["skipped"]
+                if skipped.get("budget_seconds", self._budget) == self._budget:
+                    self._skipped[skipped["candidate"]] = skipped["why"]
         if text and not text.endswith("\n"):
             durable.append(path, b"\n")

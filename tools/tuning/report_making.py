@@ -9,23 +9,28 @@ from tools.tuning.gate import Evidence
 from tools.tuning.job_data import JobData
 from tools.tuning.job_report import Curve, Figures, JobReport, RaceRow
 from tools.tuning.job_spec import JobSpec
-from tools.tuning.race import Race
 
 
 def report_of(
     spec: JobSpec,
     job: str,
     data: JobData,
-    race: Race,
     choice: Choice,
     evidence: Evidence | None,
     *,
+    cross_validated: bool,
     status: str,
     seconds: float,
+    budget_seconds: float,
     curves: Sequence[Curve],
     notes: Sequence[str],
 ) -> JobReport:
-    """The report; without evidence where nothing was chosen."""
+    """The report; without evidence where nothing was chosen.
+
+    Args:
+        choice: an empty one where the race had not begun.
+        budget_seconds: the job's now, which a resume may have raised.
+    """
     shown: Measured | None = (evidence.test or evidence.dev) if evidence else None
     dev = Figures.of(evidence.dev, evidence.dev_controls) if evidence else None
     test = Figures.of(evidence.test, evidence.test_controls) if evidence and evidence.test else None
@@ -36,13 +41,13 @@ def report_of(
         status=status,
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(seconds, 1),
-        budget_seconds=spec.budget_seconds,
+        budget_seconds=budget_seconds,
         rows=data.sizes,
         data=tuple(data.report_lines),
         why=choice.why,
         race=race_rows(choice),
         skipped=tuple((each.label, each.why) for each in choice.skipped),
-        cross_validated=race.plan.cross_validated,
+        cross_validated=cross_validated,
         chosen=evidence.winner.label if evidence else "",
         dev=dev,
         test=test,

@@ -14,14 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from tools.table_files import delimiter_of, json_object
+from tools.tuning.bounded import take
 from tools.tuning.errors import DataError
 from tools.tuning.text_file import LINE_BYTES, Survey, lines
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 PARQUET_ROWS = 5_000
-"""Read at a time, so that a long file needs little memory."""
+"""Read at a time at most, so that a long file needs little memory."""
+PARQUET_FIRST = 16
+PARQUET_BYTES = 8 << 20
+"""Of rows read at a time; how many these are is told by those before, at first `PARQUET_FIRST`."""
 SAMPLE_LINES = 20
-"""Lines that the delimiter is found from."""
+SAMPLE_CHARACTERS = 100_000
+"""Of the lines that the delimiter is found from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,9 @@ def rows(path: Path, about: Survey) -> Iterator[Row]:
 
 
 def _delimited(path: Path, numbered: Iterator[tuple[int, str]]) -> Iterator[Row]:
-    head = list(itertools.islice(numbered, SAMPLE_LINES))
+    head = take(
+        numbered, most=SAMPLE_LINES, size=SAMPLE_CHARACTERS, size_of=lambda line: len(line[1])
+    )
     sample = "".join(line for _, line in head).lstrip()
     tabs = path.suffix.lower() == ".tsv" or delimiter_of(sample) == "\t"
     everything = itertools.chain(head, numbered)
@@ -93,6 +100,7 @@ def _csv_records(
             last = number
             yield line
 
+    csv.field_size_limit(LINE_BYTES)  # a setting of the whole process, 128 KB by itself
     reader = csv.reader(plain(), delimiter=delimiter, strict=True)
     begin = 1
     while True:
@@ -109,8 +117,13 @@ def _csv_records(
 
 def _csv_problem(problem: csv.Error) -> str:
     said = str(problem)
-    if "end of data" in said or "field larger" in said:
+    if "end of data" in said:
         return "a quote is opened here and never closed"
+    if "field larger" in said:
+        return (
+            f"a cell of more than {LINE_BYTES >> 20} MB; break it up or leave it out, or close the "
+            "quote that opens it"
+        )
     if "expected after" in said:
         return 'text follows a closing quote; a quote inside quotes is written twice ("")'
     return said
@@ -167,13 +180,17 @@ def _parquet(path: Path) -> Iterator[Row]:
     try:
         lazy = pl.scan_parquet(path)
         count = lazy.select(pl.len()).collect().item()
-        for start in range(0, count, PARQUET_ROWS):
-            frame = lazy.slice(start, PARQUET_ROWS).collect()
+        start, size = 0, PARQUET_FIRST
+        while start < count:
+            frame = lazy.slice(start, size).collect()
             for i, cells in enumerate(frame.iter_rows(named=True), start + 1):
                 _check_cells(path, i, cells)
                 yield Row(i, {**cells, **_named(cells, names)})
+            start += size
+            each = max(1, int(frame.estimated_size()) // max(1, len(frame)))
+            size = min(PARQUET_ROWS, max(1, PARQUET_BYTES // each))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as problem:
-        raise DataError("not a readable Parquet file", path=str(path)) from problem
+        raise DataError("not a readable Parquet file", path=str(path), line=1) from problem
 
 
 def _check_cells(path: Path, row: int, cells: dict[str, Any]) -> None:

@@ -6,16 +6,23 @@ from functools import cache
 import regex  # type: ignore[import-untyped]  # the package ships no types
 
 LANGUAGES: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("ca", "cs", "da", "de", "en", "es", "et", "fi", "fr", "hr"), ("Latin",)),
-    **dict.fromkeys(("hu", "id", "it", "la", "lt", "lv", "ms", "nl", "no", "pl"), ("Latin",)),
+    **dict.fromkeys(("ca", "cs", "da", "de", "en", "es", "et", "fi", "fr", "gl"), ("Latin",)),
+    **dict.fromkeys(("hr", "hu", "id", "it", "la", "lt", "lv", "ms", "nb", "nl"), ("Latin",)),
+    **dict.fromkeys(("nn", "no", "pl"), ("Latin",)),
     **dict.fromkeys(("pt", "ro", "sk", "sl", "sq", "sv", "sw", "tr", "vi"), ("Latin",)),
-    **dict.fromkeys(("be", "bg", "mk", "ru", "uk"), ("Cyrillic",)),
+    **dict.fromkeys(("be", "bg", "mk", "mn", "ru", "uk"), ("Cyrillic",)),
     **dict.fromkeys(("ar", "fa", "ur"), ("Arabic",)),
     **dict.fromkeys(("hi", "mr", "ne"), ("Devanagari",)),
     "el": ("Greek",),
+    "gu": ("Gujarati",),
     "he": ("Hebrew",),
+    "hy": ("Armenian",),
     "ja": ("Han", "Hiragana", "Katakana"),
+    "ka": ("Georgian",),
     "ko": ("Hangul", "Han"),
+    "ku": ("Latin", "Arabic"),
+    "my": ("Myanmar",),
+    "sr": ("Cyrillic", "Latin"),
     "th": ("Thai",),
     "zh": ("Han",),
 }
@@ -24,9 +31,12 @@ _SCRIPTS = sorted({script for scripts in LANGUAGES.values() for script in script
 _LETTER = regex.compile(r"\p{L}")
 
 
-def scripts_of(language: str) -> tuple[str, ...] | None:
-    """The scripts of `en` or `en-GB`; None for a language that is not listed."""
-    return LANGUAGES.get(language.lower().replace("_", "-").partition("-")[0])
+def scripts_of(languages: Iterable[str]) -> tuple[str, ...]:
+    """The scripts of `en`, `en-GB` and the like together; empty where one is not listed."""
+    plain = [language.lower().replace("_", "-").partition("-")[0] for language in languages]
+    if not all(language in LANGUAGES for language in plain):
+        return ()
+    return tuple(dict.fromkeys(script for language in plain for script in LANGUAGES[language]))
 
 
 def is_written_in(text: str, scripts: Iterable[str]) -> bool:

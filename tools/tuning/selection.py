@@ -104,7 +104,12 @@ class _Choosing:
 
     def _take(self, candidate: Candidate, others: Sequence[Candidate]) -> None:
         """Measure a candidate, or note why not."""
-        why = self.race.log.skipped(candidate.key)
+        if candidate.level and not self._first_settings_did(candidate):
+            # Not kept in the log: it follows from what is kept of the first settings.
+            left_behind = Skipped(candidate.label, "its first settings were left behind")
+            self.choice.skipped.append(left_behind)
+            return
+        why, for_time = self.race.log.skipped(candidate.key), False
         if why is not None:
             self.race.recall(candidate)
         else:
@@ -115,13 +120,14 @@ class _Choosing:
             except (MethodUnsuitable, Diverged, ModelError, BudgetSpent) as error:
                 if candidate.method.name == self.named and candidate.level == 0:
                     raise
-                why = str(error) or type(error).__name__
+                why, for_time = str(error) or type(error).__name__, isinstance(error, BudgetSpent)
         blocks = self.race.blocks_of(candidate)
         if blocks and (why is None or why.startswith(LOST) or blocks >= self.race.plan.fewest):
             self.measured.append(candidate)
+        self.race.leave(candidate)
         if why is None:
             return
-        self.race.log.skip(candidate.key, why)
+        self.race.log.skip(candidate.key, why, for_time=for_time)
         if why.startswith(LOST):
             self.choice.verdicts[candidate.key] = why
         else:
@@ -129,8 +135,6 @@ class _Choosing:
 
     def _why_not(self, candidate: Candidate) -> str | None:
         """Why the candidate is not even begun."""
-        if candidate.level and not self._first_settings_did(candidate):
-            return "its first settings were left behind"
         leader = self._leader()
         if leader is None or candidate.method.name in (*CONTROLS, self.named):
             return None
@@ -153,7 +157,12 @@ class _Choosing:
         return 1 - standing.score <= error and standing.score > 0.9
 
     def _measure(self, candidate: Candidate, others: Sequence[Candidate]) -> str | None:
-        """Run its blocks; says why where it lost on the way or does not fit the time."""
+        """Run its blocks; says why where it lost on the way.
+
+        Raises:
+            BudgetSpent: it does not fit the time, or came to no end within its share.
+            MethodUnsuitable, Diverged, ModelError: of its fits.
+        """
         plan, costs, log = self.race.plan, self.costs, self.race.log
         leader = self._leader()
         is_control = candidate.method.name in CONTROLS
@@ -161,7 +170,7 @@ class _Choosing:
         waiting = [] if candidate.level else [e for e in others if e.method.name not in CONTROLS]
         share, blocks = costs.share(candidate, plan.fewest, waiting, leader), plan.fewest
         if not share and (not must or candidate.level):
-            return self._too_dear(candidate)
+            raise self._too_dear(candidate)
         if not share and not is_control:
             share, blocks = costs.at_least(candidate, plan.fewest)
         extra = costs.extra(EXTRA_SHARE)
@@ -178,7 +187,7 @@ class _Choosing:
                 break
             costs.measured(candidate, trial)
             if not must and costs.to_register(candidate) > self._time_to_end(candidate):
-                return self._too_dear(candidate)
+                raise self._too_dear(candidate)
             if leader is not None and block.number >= 1 and self._loses(candidate, leader):
                 gain, _, chance = self.race.compare(leader, candidate)
                 return (
@@ -207,11 +216,12 @@ class _Choosing:
         """Seconds that its last fit may take where it makes as few steps as it can."""
         return self.costs.seconds_left / self.costs.squeeze(candidate)
 
-    def _too_dear(self, candidate: Candidate) -> str:
+    def _too_dear(self, candidate: Candidate) -> BudgetSpent:
+        """The error to raise."""
         need = self.race.plan.fewest * self.costs.of_block(candidate)
         need += self.costs.to_register(candidate)
         left = max(self.costs.seconds_left, 0)
-        return f"needs about {need:.0f} s, {left:.0f} s of the budget are left"
+        return BudgetSpent(f"needs about {need:.0f} s, {left:.0f} s of the budget are left")
 
     def _loses(self, candidate: Candidate, leader: Candidate) -> bool:
         if candidate.method.name in CONTROLS or leader.method.rung > candidate.method.rung:

@@ -6,7 +6,8 @@
 
 A version never changes once it is there. It is made in a folder of its own, looked over, and comes
 into its place by one rename; then `current.json` is replaced. A process that dies at any point
-leaves the version that was used before in use. Every version is verified when it is loaded.
+leaves the version that was used before in use, and what it had made is found by `take_up`. Every
+version is verified when it is loaded.
 """
 
 import contextlib
@@ -164,6 +165,25 @@ class SkillStore:
         skill.check()
         with self.locked():
             self._point(name, version)
+        return skill
+
+    def take_up(self, name: str, version: int) -> Skill:
+        """Use a version whose maker died between registering and using it.
+
+        A later one that is in use stays so.
+
+        Raises:
+            SkillError: there is none, or it is broken.
+        """
+        skill = self.get(name, version)
+        skill.check()
+        with self.locked():
+            try:
+                is_older = self._pointer(name).version < version
+            except SkillError:  # none yet, or a broken one
+                is_older = True
+            if is_older:
+                self._point(name, version)
         return skill
 
     def rollback(self, name: str) -> Skill:

@@ -1,12 +1,17 @@
 """A job's process that chooses among the plain methods: `python -P plain_job.py FOLDER`.
 
-The catalogue's files of four methods are replaced by `plain_methods.py`, here and, with
-`use_plain_methods`, in the process of the test that loads what was registered.
+DIE_BEFORE=report kills it once, when all is measured; `pointer` between registering a version and
+using it; `registered` between that and the last report.
+
+The catalogue's files of these methods are replaced by `plain_methods.py`.
 """
 
+import os
+import signal
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 if __name__ == "__main__":
@@ -40,10 +45,35 @@ def others() -> list[str]:
     return [name for name in method_catalogue.METHODS if name not in STANDS_FOR]
 
 
+def die_before(what: str, folder: Path) -> None:
+    """Once for each job."""
+    from tools.tuning.skill_store import SkillStore
+    from tools.tuning.tuning import _Tuning
+
+    owner, name = {
+        "report": (_Tuning, "_report"),
+        "pointer": (SkillStore, "_point"),
+        "registered": (_Tuning, "tell"),
+    }[what]
+    plain: Any = getattr(owner, name)
+    mark = folder / "died"
+
+    def dying(*given: Any, **named: Any) -> Any:
+        is_it = name != "tell" or given[1]["type"] == "registered"
+        if is_it and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return plain(*given, **named)
+
+    setattr(owner, name, dying)
+
+
 if __name__ == "__main__":
     sys.modules.update(modules())
     for other in others():
         del method_catalogue.METHODS[other]
     from agent.job import main
 
+    if what := os.environ.get("DIE_BEFORE"):
+        die_before(what, Path(sys.argv[1]))
     sys.exit(main())

@@ -12,6 +12,7 @@ from tests.long_list import in_full
 from tests.tools.tuning.files import csv, jsonl, reviews, write
 from tools.tuning.data_report import report
 from tools.tuning.errors import DataError
+from tools.tuning.examples import TextExample
 from tools.tuning.reading import read_dataset
 from tools.tuning.task import TaskKind
 from tools.tuning.text_file import LINE_BYTES
@@ -98,7 +99,7 @@ CLASSIFICATION = {
         texts(r'{"text": "\ud83d", "label": "x"}' + "\n", "d.jsonl"),
         "jsonl:1: half of",
     ),
-    "no table": (texts("PAR1", "d.parquet"), "d.parquet: not a readable Parquet file"),
+    "no table": (texts("PAR1", "d.parquet"), "d.parquet:1: not a readable Parquet file"),
     "another format": (texts("x", "d.xlsx"), "a file of type '.xlsx' has no rows"),
 }
 NER = {
@@ -193,6 +194,27 @@ def test_a_huge_line_is_refused_without_being_read(tmp_path: Path, name: str) ->
             file.write(b"a" * (1 << 20))
     with pytest.raises(DataError, match=rf"{name}:2: a line of more than 8 MB"):
         read_dataset(path, "ner" if name == "d.conll" else "classification")
+
+
+def test_a_long_cell_is_read_and_one_that_is_too_long_is_named_as_such(tmp_path: Path) -> None:
+    good = "".join(f"{row['text']},{row['label']}\n" for row in reviews(6))
+    long = "word " * 40_000  # more than the 131,072 characters that Python's csv takes by itself
+    path = write(tmp_path, "d.csv", f"text,label\n{good}{long},good\n")
+    found = read_dataset(path, "classification")
+    example = found.examples[6]
+    assert isinstance(example, TextExample)
+    assert len(example.input.text) == len(long) - 1
+    lines = ("x" * (1 << 20) + "\n") * 9
+    path = write(tmp_path, "d.csv", f'text,label\n{good}"{lines}",good\n')
+    with pytest.raises(DataError, match=r"d\.csv:8: a cell of more than 8 MB; .*close the quote"):
+        read_dataset(path, "classification")
+
+
+def test_a_named_column_that_is_absent_is_said_with_the_first_line(tmp_path: Path) -> None:
+    path = jsonl(tmp_path, reviews())
+    for option in ("text_column", "label_column", "pair_column"):
+        with pytest.raises(DataError, match=r"data\.jsonl:1: no column 'mood'; there are: 'text'"):
+            read_dataset(path, "classification", **{option: "mood"})  # type: ignore[arg-type]
 
 
 def test_labels_that_only_the_second_file_has_are_refused(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def row(text: str, label: str = "good") -> dict[str, str]:
 
 
 def test_sound_data_have_counts_and_no_findings(tmp_path: Path) -> None:
-    about = report(read(tmp_path, reviews()), longest_tokens=100, language="en")
+    about = report(read(tmp_path, reviews()), longest_tokens=100, languages=["en"])
     assert about.findings == ()
     assert about.splits[0].labels == {"bad": 20, "good": 20}
     assert about.lines() == ["train: 40 rows; bad 20, good 20"]
@@ -84,17 +84,26 @@ def test_names_texts_longer_than_the_model(tmp_path: Path) -> None:
     assert counted.count("long") == 0
 
 
-@pytest.mark.parametrize("language", ["en", "de_CH", None])
-def test_names_texts_in_other_letters(tmp_path: Path, language: str | None) -> None:
+def test_long_sentences_of_words_are_said_to_go_in_pieces(tmp_path: Path) -> None:
+    text = "Bob B-X\n\n" + "a O\n" * 300 + "\nc O\n\nd O\n"
+    about = report(read_dataset(write(tmp_path, "a.bio", text), "ner"), longest_tokens=256)
+    assert finding(about, "long").lines == (3,)
+    assert finding(about, "long").text.endswith("they go in pieces")
+
+
+@pytest.mark.parametrize("languages", [["en"], ["de_CH", "fr"], ["en", "tlh"], []])
+def test_names_texts_in_other_letters(tmp_path: Path, languages: list[str]) -> None:
     train = read(tmp_path, [*reviews(), row("物流很快 ok"), row("очень хорошо"), row("123 :-)")])
-    assert finding(report(train, language=language), "language").lines == (41, 42)
+    assert finding(report(train, languages=languages), "language").lines == (41, 42)
 
 
 def test_the_language_of_the_model_decides(tmp_path: Path) -> None:
     chinese = [row(f"物流很快{i}", "ab"[i % 2]) for i in range(6)]
     train = read(tmp_path, chinese)
-    assert report(train, language="en").count("language") == 6
-    assert report(train, language="zh").count("language") == 0
+    assert report(train, languages=["en"]).count("language") == 6
+    assert report(train, languages=["en", "zh"]).count("language") == 0
+    several = ["en", "ru", "ar", "th"]
+    assert "in any of its letters" in finding(report(train, languages=several), "language").text
     assert report(train).count("language") == 0
 
 

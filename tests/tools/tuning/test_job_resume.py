@@ -1,7 +1,8 @@
 """A real job, killed in the middle of its training and resumed, gives the same skill to the byte.
 
 The work is the product's own: data read and split, methods raced, the winner trained, measured and
-registered; with a method of one matrix, and (in the long list) on a tiny random encoder.
+registered; with a method of one matrix, and (in the long list) on a tiny random encoder. A job that
+is killed while it registers ends with the version in use and its page.
 """
 
 import random
@@ -12,9 +13,12 @@ import pytest
 
 from tests.long_list import sample
 from tests.models.tiny_encoder import write_encoder
-from tests.tools.tuning import real_work
+from tests.tools.tuning import plain_job, real_work
+from tests.tools.tuning.plain_methods import reviews
+from tests.tools.tuning.test_tuning import write_csv
 from tools.tuning.job_events import read_events
 from tools.tuning.job_folder import Job, JobState
+from tools.tuning.job_report import PAGE_FILE, JobReport
 from tools.tuning.job_runner import JobRunner
 from tools.tuning.job_spec import DataFile, JobSpec
 from tools.tuning.job_store import JobStore
@@ -110,3 +114,29 @@ def test_a_killed_training_that_is_resumed_gives_the_same_skill(
     trained = [e for e in events if e["type"] == "progress" and e["stage"] == "tune"]
     assert trained[0]["note"] == "goes on after step 6"
     assert not [e for e in trained if e.get("candidate") != "final" and e["method"] == method]
+
+
+@pytest.mark.parametrize("place", ["report", "pointer", "registered"])
+def test_a_job_killed_while_it_registers_ends_with_one_version_in_use_and_its_page(
+    home: Path, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = write_csv(tmp_path / "train.csv", reviews(60))
+    spec = JobSpec(
+        kind="classification", skill="mood", train=DataFile.at(train), method="linear_head"
+    )
+    runner = JobRunner(home, command=plain_job.COMMAND)
+    monkeypatch.setenv("DIE_BEFORE", place)
+    job = runner.start(spec)
+    assert ended(runner, job).status == "interrupted"
+    store = SkillStore(home)
+    assert store.names() == (["mood"] if place == "registered" else [])
+    runner.resume(job)
+    state = ended(runner, job)
+    assert state.status == "done", job.log_path.read_text()
+    assert store.versions("mood") == [1]
+    assert store.get("mood").version == state.result["version"] == 1
+    report = JobReport.read(job.folder)
+    assert report.status == "registered as version 1 of `mood`"
+    assert report.test is not None
+    assert report.status in (job.folder / PAGE_FILE).read_text()
+    assert state.result["test"] == report.test.read().score

@@ -326,7 +326,8 @@ def test_a_failure_is_one_line_and_an_exit_code(
     assert (state.status, state.exit_code) == ("failed", code)
     assert state.message.startswith(said)
     assert steps(job)[-1] == (1, 6)
-    assert (job.folder / "checkpoints" / "walk.json").exists()  # of step 4, the last good one
+    # Of step 4, the last good one; what no resume can use is not kept.
+    assert (job.folder / "checkpoints" / "walk.json").exists() == goes_on
     if goes_on:
         assert jobs.resumed(job).status == "done"
         return
@@ -363,6 +364,9 @@ def test_what_a_job_may_write_depends_on_what_it_trains(jobs: Jobs, tmp_path: Pa
     encoder = needed(method="encoder")
     assert encoder > 8 * 4 * catalogue.find(catalogue.EMBEDDER).parameters
     assert needed(method="full") > 3 * encoder
+    assert needed(method="auto") == needed(method="full")  # it may take part
+    assert needed(method="auto", kind="ner") == encoder  # language models do not
+    assert needed(method="full", kind="ner") == preflight.SMALL_BYTES
     (tmp_path / "model.safetensors").write_bytes(b"x" * 4_000)
     assert needed(method="encoder", base=str(tmp_path)) == preflight.SMALL_BYTES + 9 * 4_000
     assert needed(method="encoder", base="someone/unknown") == preflight.SMALL_BYTES

@@ -38,12 +38,26 @@ from tools.tuning.task import Task, TaskKind
 class Setting:
     """A race over made-up reviews."""
 
-    def __init__(self, home: Path, plan: Plan, *, seconds: float = 60.0, log: Path | None = None):
+    def __init__(
+        self,
+        home: Path,
+        plan: Plan,
+        *,
+        seconds: float = 60.0,
+        log: Path | None = None,
+        checkpoints: Path | None = None,
+    ) -> None:
         self.plan = plan
         self.events: list[Mapping[str, Any]] = []
         self.stop = False
-        self.bench = Bench(home, deadline=time.monotonic() + seconds, cancelled=lambda: self.stop)
-        self.race = Race(plan, self.bench, RaceLog(log), on_event=self.events.append)
+        self.bench = Bench(
+            home,
+            deadline=time.monotonic() + seconds,
+            cancelled=lambda: self.stop,
+            checkpoints=checkpoints,
+        )
+        kept = RaceLog(log, budget_seconds=seconds)
+        self.race = Race(plan, self.bench, kept, on_event=self.events.append)
 
     def choose(self, *methods: type[Method], named: str = AUTO) -> Choice:
         rows = len(self.plan.pool)
@@ -295,3 +309,77 @@ def test_a_log_torn_by_a_kill_is_gone_on_with(home: Path, tmp_path: Path) -> Non
         log.write_bytes(data[:cut])
         choice = Setting(home, plan, log=log).choose(Words, Backwards)
         assert (choice.why, choice.verdicts) == (whole.why, whole.verdicts)
+
+
+class Dear(DearWords):
+    """A block of it is foreseen to take half a minute."""
+
+    seconds: ClassVar[float] = 60.0
+
+
+def test_what_had_no_time_is_tried_again_with_another_budget_only(
+    home: Path, tmp_path: Path
+) -> None:
+    log, plan = tmp_path / "race.jsonl", plan_blocks(reviews(60, noise=5))
+    first = Setting(home, plan, log=log, seconds=20).choose(Words, Dear, Breaks)
+    assert "needs about" in skipped(first)["encoder"]
+    lines = log.read_bytes()
+    again = Setting(home, plan, log=log, seconds=20)
+    assert skipped(again.choose(Words, Dear, Breaks)) == skipped(first)
+    assert log.read_bytes() == lines
+    more = Setting(home, plan, log=log, seconds=2_000)
+    choice = more.choose(Words, Dear, Breaks)
+    assert "encoder" not in skipped(choice)
+    assert "encoder-0" in more.measured
+    assert "encoder-1" in more.measured  # its grid was left out only because of its first settings
+    assert "NaN" in skipped(choice)["soft_prompt"]  # time does not help there
+    assert log.read_text().count('"soft_prompt-0"') == 1
+
+
+class Keeps(DearWords):
+    """Leaves a state behind, as trainings do."""
+
+    def fit(self, train: Any, dev: Any, bench: Bench) -> None:
+        assert bench.checkpoints is not None
+        bench.checkpoints.mkdir(parents=True)
+        (bench.checkpoints / "state").write_text("x")
+        bench.check()
+        super().fit(train, dev, bench)
+
+
+class KeepsAndBreaks(Keeps):
+    """Leaves one behind and comes to no end."""
+
+    name: ClassVar[str] = "soft_prompt"
+    rung: ClassVar[int] = 70
+
+    def fit(self, train: Any, dev: Any, bench: Bench) -> None:
+        super().fit(train, dev, bench)
+        raise Diverged("the loss became NaN or infinite at step 3", step=3)
+
+
+def test_no_checkpoint_outlives_the_trial_that_it_was_for(home: Path, tmp_path: Path) -> None:
+    folder, plan = tmp_path / "checkpoints", plan_blocks(reviews(60, noise=5))
+    setting = Setting(home, plan, log=tmp_path / "race.jsonl", checkpoints=folder)
+    choice = setting.choose(Words, Keeps, KeepsAndBreaks)
+    assert {"encoder-0", "encoder-1"} <= set(setting.measured)
+    assert "NaN" in skipped(choice)["soft_prompt"]
+    assert list(folder.iterdir()) == []
+    # A kill between a trial and its clearing away: the next attempt sees to it.
+    (folder / "encoder-0-0").mkdir()
+    Setting(home, plan, log=tmp_path / "race.jsonl", checkpoints=folder).choose(Words, Keeps)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_stopped_fit_keeps_its_checkpoint(home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    setting = Setting(home, plan_blocks(reviews(60)), checkpoints=folder)
+
+    class StopsInside(Keeps):
+        def fit(self, train: Any, dev: Any, bench: Bench) -> None:
+            setting.stop = True
+            super().fit(train, dev, bench)
+
+    with pytest.raises(Stopped):
+        setting.choose(StopsInside, named="encoder")
+    assert [path.name for path in folder.iterdir()] == ["encoder-0-0"]

@@ -84,6 +84,20 @@ def test_a_version_can_be_kept_without_being_used(store: SkillStore) -> None:
     assert store.promote("sentiment", 2).version == store.get("sentiment").version == 2
 
 
+def test_a_version_whose_maker_died_is_taken_up_unless_a_later_one_is_used(
+    store: SkillStore,
+) -> None:
+    for value in (1.0, 2.0):
+        store.register("sentiment", card(), weights(value), promote=False)
+    (store.folder / "sentiment" / "current.json").unlink()  # the first maker died before it
+    assert store.take_up("sentiment", 1).version == store.get("sentiment").version == 1
+    assert store.take_up("sentiment", 2).version == store.get("sentiment").version == 2
+    store.take_up("sentiment", 1)
+    assert store.get("sentiment").version == 2
+    with pytest.raises(SkillError, match="no version 3"):
+        store.take_up("sentiment", 3)
+
+
 def test_rollback_goes_back_step_by_step_and_then_says_that_there_is_no_more(
     store: SkillStore,
 ) -> None:

@@ -10,6 +10,7 @@ Heavy libraries are imported inside the methods' files only; importing this one 
 """
 
 import json
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,12 @@ from tools.tuning.task import Task, TaskKind
 Stage = Literal["design", "encode", "select", "tune", "infer"]
 """The five stages of prompt learning; each progress event names its own."""
 METHOD_FILE = "method.json"
+MAY_BE_ZERO = ("patience", "each_class_to")
+"""Settings for which 0 means never, although their default is another number."""
+SHARES = ("warmup", "dropout", "lora_dropout")
+"""Settings that are at most 1."""
 Settings = Mapping[str, Any]
+Words = Mapping[str, tuple[str | None, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +112,7 @@ class Method(ABC):
     """Cheaper methods have lower numbers; the choice prefers them at equal scores."""
 
     def __init__(self, task: Task, settings: Settings | None = None) -> None:
-        """Unknown settings are a ValueError; what is left out has the default of the method."""
+        """Settings as `complete` takes them; what is left out has the default of the method."""
         self.task = task
         self.settings: dict[str, Any] = self.complete(settings or {})
 
@@ -114,6 +120,11 @@ class Method(ABC):
     @abstractmethod
     def defaults(cls) -> dict[str, Any]:
         """Every setting with its default; plain JSON values. The source stands beside each."""
+
+    @classmethod
+    def words(cls) -> Words:
+        """The settings that are one of a few words, by name; None is said as `null`."""
+        return {}
 
     @classmethod
     def grid(cls, task: Task, rows: int) -> list[dict[str, Any]]:
@@ -168,10 +179,15 @@ class Method(ABC):
         """
         try:
             about = json.loads((folder / METHOD_FILE).read_text("utf-8"))
-            method = cls(Task.from_dict(about["task"]), about["settings"])
+            method = cls(Task.from_dict(about["task"]), dict(about["settings"]))
+            base = dict(about["base"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SkillError(f"{folder / METHOD_FILE} is broken: {error}") from error
-        method.load_weights(folder, bench, about["base"])
+            raise SkillError(f"{folder / METHOD_FILE} is broken: {_said(error)}") from error
+        try:
+            method.load_weights(folder, bench, base)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            # A skill may come from elsewhere: what its files make a method trip over is theirs.
+            raise SkillError(f"the files in {folder} are broken: {_said(error)}") from error
         return method
 
     @abstractmethod
@@ -188,11 +204,45 @@ class Method(ABC):
 
     @classmethod
     def complete(cls, settings: Settings) -> dict[str, Any]:
-        """The settings with the defaults for what they leave out."""
+        """The settings with the defaults for what they leave out.
+
+        Raises:
+            ValueError: the method has no such setting, or it cannot be that.
+        """
         known = cls.defaults()
         unknown = sorted(set(settings) - set(known))
         if unknown:
             raise ValueError(
                 f"{cls.name} knows no setting {unknown[0]!r}; it has {', '.join(known) or 'none'}"
             )
+        for name, value in settings.items():
+            if wanted := _unmet(name, value, known[name], cls.words().get(name)):
+                raise ValueError(f"{cls.name}: {name} is {wanted}, not {str(value)[:40]!r}")
         return {**known, **settings}
+
+
+def _unmet(name: str, value: Any, default: Any, words: tuple[str | None, ...] | None) -> str:
+    """What the setting must be, where the value is not that; else empty."""
+    if words is not None:
+        shown = ", ".join("null" if word is None else word for word in words)
+        return "" if value in words else f"one of {shown}"
+    if isinstance(default, bool):
+        return "" if isinstance(value, bool) else "true or false"
+    if isinstance(default, str):
+        return "" if isinstance(value, str) and value else "a word"
+    if not isinstance(default, int | float):
+        return ""
+    least = 1 if isinstance(default, int) and default and name not in MAY_BE_ZERO else 0
+    most = 1 if name in SHARES else math.inf
+    is_whole = isinstance(default, int)
+    is_number = isinstance(value, int if is_whole else int | float) and not isinstance(value, bool)
+    if is_number and least <= value <= most and value < math.inf:
+        return ""
+    what = "a whole number" if is_whole else "a number"
+    return f"{what} from {least} {f'to {most}' if name in SHARES else 'on'}"
+
+
+def _said(error: Exception) -> str:
+    """What went wrong, in one line; of a missing key its name alone would say nothing."""
+    text = " ".join(str(error).split())[:200] or type(error).__name__
+    return f"it lacks {text}" if isinstance(error, KeyError) else text

@@ -95,12 +95,6 @@ def read(folder: Path, identity: str) -> State | None:
         return None  # not ours, or of a disk that lied: the fit begins anew
 
 
-def clear(folder: Path | None) -> None:
-    """Forget the state; for a fit that is complete."""
-    if folder is not None:
-        (folder / FILE).unlink(missing_ok=True)
-
-
 def _is_full(error: Exception) -> bool:
     number = getattr(error, "errno", None)
     words = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), os.strerror(errno.EFBIG))

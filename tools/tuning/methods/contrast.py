@@ -1,9 +1,12 @@
 """Contrastive loss over all pairs of a batch, and batches in which every text has a partner.
 
 Pairs are never written down: a batch of n texts is n(n-1)/2 of them, made when they are needed.
+Where memory runs out and a batch is read in pieces, only the pairs within a piece count: the
+gradient is that of smaller batches, so a batch is laid out to have partners and others in each.
 """
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import numpy as np
 import torch
@@ -18,7 +21,10 @@ TEMPERATURE = 0.1
 
 
 class PartnerBatches:
-    """Rows of a step, drawn by seed and step alone: several of each label that takes part."""
+    """Rows of a step, drawn by seed and step alone: several of each label that takes part.
+
+    Neighbours are a pair of one label, then one of the next, so that pieces of a batch train too.
+    """
 
     def __init__(self, answers: NDArray[np.float32], size: int, *, seed: int) -> None:
         """Args:
@@ -37,11 +43,14 @@ class PartnerBatches:
         random = np.random.default_rng((self._seed, step))
         labels = min(len(self._members), self._size // 2)
         each = max(2, self._size // labels)
-        rows: list[int] = []
+        pairs: list[list[list[int]]] = []
         for label in random.permutation(len(self._members))[:labels]:
             members = self._members[label]
-            rows += random.choice(members, min(each, len(members)), replace=False).tolist()
-        return list(dict.fromkeys(rows))
+            drawn = random.choice(members, min(each, len(members)), replace=False).tolist()
+            pairs.append([drawn[i : i + 2] for i in range(0, len(drawn), 2)])
+        # Two of each label in turn, so that any four rows side by side have partners and others.
+        turns = zip_longest(*pairs, fillvalue=[])
+        return list(dict.fromkeys(row for turn in turns for pair in turn for row in pair))
 
 
 def contrastive_loss(vectors: Tensor, answers: Tensor) -> Loss:

@@ -16,6 +16,7 @@ from tools.tuning.errors import SkillError
 from tools.tuning.examples import Example, Input, Prediction, inputs_of
 from tools.tuning.methods import checkpoint, logistic, training
 from tools.tuning.methods.base import Bench, Cost, Method, Progress, Settings
+from tools.tuning.methods.beginning import skill_to_begin_as, take_over
 from tools.tuning.methods.contrast import PartnerBatches, contrastive_loss
 from tools.tuning.methods.encoder_cost import reading_cost, training_cost
 from tools.tuning.methods.encoder_files import (
@@ -84,6 +85,7 @@ class Contrastive(Method):
         need_examples(self.name, self.task, train)
         base = open_encoder(bench)
         facts = facts_of(base, bench)
+        self._warm(base, facts, bench)
         answers = class_flags(self.task, train)
         self.trained = self._train_encoder(base, train, answers, facts, bench)
         reader = EncoderReader(base, max_tokens=int(self.settings["max_tokens"]))
@@ -138,6 +140,11 @@ class Contrastive(Method):
         if self._head is None:
             raise RuntimeError(f"{self.name} is neither fitted nor loaded")
         return self._head
+
+    def _warm(self, base: Trainable, facts: Mapping[str, Any], bench: Bench) -> None:
+        """Begins with the encoder of the bench's skill, where there is one that fits."""
+        if (skill := skill_to_begin_as(self, facts, bench)) is not None:
+            take_over(base.model, skill._fitted_reader.base.model.state_dict())
 
     def _train_encoder(
         self,

@@ -17,6 +17,7 @@ from tools.tuning.examples import Example, Input, Prediction
 from tools.tuning.methods import checkpoint, training
 from tools.tuning.methods.base import Bench, Cost, Method, Settings
 from tools.tuning.methods.batches import LengthBatches
+from tools.tuning.methods.beginning import skill_to_begin_as, take_over
 from tools.tuning.methods.device_state import seeded
 from tools.tuning.methods.encoder_cost import training_cost
 from tools.tuning.methods.encoder_files import (
@@ -106,6 +107,8 @@ class Encoder(Method):
         facts = facts_of(base, bench)
         with seeded(bench.seed, base.model.device):
             labeller = self._built(base)
+            labeller.halvings = bench.batch_halvings
+        self._warm(labeller, facts, bench)
         targets, held_out = labeller.targets(train), labeller.targets(dev)
         batches = LengthBatches(
             [len(target.row.ids) for target in targets], self.settings["batch"], seed=bench.seed
@@ -170,6 +173,11 @@ class Encoder(Method):
         ).to(base.model.device)
         inputs = EncoderInputs(base, max_tokens=int(self.settings["max_tokens"]))
         return Labeller(self.task, network, inputs)
+
+    def _warm(self, labeller: Labeller, facts: Mapping[str, Any], bench: Bench) -> None:
+        """Begins as the skill of the bench, where there is one that fits."""
+        if (skill := skill_to_begin_as(self, facts, bench)) is not None:
+            take_over(labeller.network, skill.labeller.network.state_dict())
 
     def _recipe(self, rows: int, per_epoch: int) -> Recipe:
         steps = self._steps(rows)

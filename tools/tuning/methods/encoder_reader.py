@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from models.errors import OutOfMemory
 from models.pooling import pooled
 from models.trainable import Trainable
 from tools.tuning.examples import Input, TextInput, TokenInput
-from tools.tuning.methods.device_state import free_memory, memory_errors
 from tools.tuning.methods.encoder_inputs import EncoderInputs, Row, batches_of
+from tools.tuning.methods.halving import in_pieces
 from tools.tuning.methods.word_shapes import SHAPES, shape
 
 Vectors = NDArray[np.float32]
@@ -79,7 +78,7 @@ class EncoderReader:
         found = np.zeros((len(rows), self.width), dtype=np.float32)
         for batch in batches_of([len(row.ids) for row in rows], tokens=BATCH_TOKENS):
             check()
-            found[batch] = self._halving([rows[i] for i in batch], self._text_batch)
+            found[batch] = np.concatenate(in_pieces([rows[i] for i in batch], self._text_batch))
         return found
 
     def word_vectors(
@@ -94,7 +93,7 @@ class EncoderReader:
         for batch in batches_of([len(row.ids) for row in rows], tokens=BATCH_TOKENS):
             check()
             some = [rows[i] for i in batch]
-            words = self._halving(some, self._word_batch)
+            words = np.concatenate(in_pieces(some, self._word_batch))
             ends = np.cumsum([len(row.words) for row in some])[:-1]
             for row, vectors in zip(some, np.split(words, ends), strict=True):
                 found[row.sentence][row.words] = vectors
@@ -102,19 +101,6 @@ class EncoderReader:
             np.concatenate([vectors, _shapes(words)], axis=1)
             for vectors, words in zip(found, sentences, strict=True)
         ]
-
-    def _halving(self, rows: Sequence[Row], read: Callable[[Sequence[Row]], Vectors]) -> Vectors:
-        """The vectors of one batch; where it does not fit the memory, in halves."""
-        try:
-            with memory_errors(), torch.inference_mode():
-                return read(rows)
-        except OutOfMemory:
-            if len(rows) == 1:
-                raise
-        free_memory()
-        half = len(rows) // 2
-        parts = [self._halving(rows[:half], read), self._halving(rows[half:], read)]
-        return np.concatenate(parts)
 
     def _states(self, rows: Sequence[Row]) -> tuple[list[Tensor], Tensor]:
         batch = self.inputs.batch(rows, self.base.model.device)
@@ -124,12 +110,14 @@ class EncoderReader:
         states = self.base.model(**inputs, output_hidden_states=True).hidden_states
         return [states[layer] for layer in self.layers], batch.mask
 
+    @torch.inference_mode()
     def _text_batch(self, rows: Sequence[Row]) -> Vectors:
         layers, mask = self._states(rows)
         parts = [normalize(pooled(layer, mask, self.pooling), dim=1) for layer in layers]
         vectors: Vectors = normalize(torch.cat(parts, dim=1), dim=1).cpu().numpy()
         return vectors
 
+    @torch.inference_mode()
     def _word_batch(self, rows: Sequence[Row]) -> Vectors:
         layers, _ = self._states(rows)
         row = torch.tensor([i for i, one in enumerate(rows) for _ in one.places], dtype=torch.long)

@@ -16,15 +16,16 @@ from models.embedder import TextEmbedder, load_embedder
 from models.errors import ModelUnavailable
 from tools.tuning import calibration
 from tools.tuning.calibration import Fitness, Kind, Numbers
-from tools.tuning.design import BETWEEN, TEMPLATES, Design, design
+from tools.tuning.design import BETWEEN, TEMPLATES, VERBALIZERS, Design, design
 from tools.tuning.errors import BudgetSpent, MethodUnsuitable, SkillError
 from tools.tuning.examples import Example, TextExample, TextInput
-from tools.tuning.methods.base import Bench, Cost, Progress
+from tools.tuning.methods.base import Bench, Cost, Progress, Words
 from tools.tuning.methods.facts import read_facts, write_facts
 from tools.tuning.methods.label_scoring import BATCH_TOKENS, LabelScorer
 from tools.tuning.methods.label_words import encode, encode_row, word_ids
 from tools.tuning.methods.language_model import (
     LanguageModelMethod,
+    offsets_of,
     open_known,
     open_model,
     seconds_of,
@@ -75,6 +76,14 @@ class FewShot(LanguageModelMethod):
         }
 
     @classmethod
+    def words(cls) -> Words:
+        return {
+            "template": (AUTO, *TEMPLATES),
+            "verbalizer": VERBALIZERS,
+            "calibration": (AUTO, *CALIBRATIONS),
+        }
+
+    @classmethod
     def grid(cls, task: Task, rows: int) -> list[dict[str, Any]]:
         return [{}, {"examples": 8}] if rows >= 8 else [{}]
 
@@ -89,7 +98,7 @@ class FewShot(LanguageModelMethod):
         self._examples = texts_of(train)
         if not self._examples:
             raise MethodUnsuitable("few_shot needs labelled examples to show")
-        self._opened = open_model(bench)
+        self._opened, self.halvings = open_model(bench), bench.batch_halvings
         self._embedder = load_embedder(self.settings["encoder"], bench.home, device=bench.device)
         vectors = []
         for start in range(0, len(self._examples), SLAB):
@@ -149,11 +158,12 @@ class FewShot(LanguageModelMethod):
                 for text, pair, labels, line in about["examples"]
             ]
             self.calibration = about["calibration"]
-            self._offsets = np.array(about["offsets"], dtype=float)
+            self._check_examples(about["template"])
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise SkillError(f"the examples in {folder} are broken: {error}") from error
+        self._offsets = offsets_of(about, self.task)
         self._opened = open_known(bench, base)
-        self._lay_out(str(about.get("template")), self.settings["verbalizer"])
+        self._lay_out(about["template"], self.settings["verbalizer"])
         try:
             self._embedder = load_embedder(
                 self.settings["encoder"], bench.home, device=bench.device
@@ -165,12 +175,28 @@ class FewShot(LanguageModelMethod):
                 f"the skill's examples were placed by another encoder than `{self._embedder.name}` "
                 "as it is here; tune it again"
             )
+        if self._vectors.shape[1] != self._embedder.dimension:
+            raise SkillError(f"the vectors in {folder} are not of the encoder that they name")
+
+    def _check_examples(self, template: str) -> None:
+        """Raises ValueError where examples cannot be shown, or have not one vector each."""
+        if template not in TEMPLATES:
+            raise ValueError(f"there is no template {template!r}")
+        if self._vectors.ndim != 2 or not 0 < len(self._examples) == len(self._vectors):
+            raise ValueError(f"{len(self._examples)} examples, but vectors {self._vectors.shape}")
+        for example in self._examples:
+            if not isinstance(example.input.text, str) or not isinstance(example.input.pair, str):
+                raise ValueError("an example is no text")
+            if unknown := set(example.labels) - set(self.task.labels):
+                raise ValueError(f"the task has no label {min(unknown)!r}")
 
     def _lay_out(self, template: str, verbalizer: str) -> None:
         """Asks by this design from now on."""
         self._design = design(self.task, template, verbalizer)
         words = word_ids(self.opened.tokenizer, self._design.lead, self._design.words)
-        self._scorer = LabelScorer(self.opened.reader, self.head_ids(self._design), words)
+        self._scorer = LabelScorer(
+            self.opened.reader, self.head_ids(self._design), words, halvings=self.halvings
+        )
 
     def _choose(self, dev: Sequence[TextExample], bench: Bench) -> None:
         """Template and calibration, on dev; without one, on rows that are not shown themselves."""

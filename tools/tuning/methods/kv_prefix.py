@@ -23,11 +23,10 @@ from tools.tuning.design import BETWEEN
 from tools.tuning.errors import SkillError
 from tools.tuning.examples import TextExample, TextInput
 from tools.tuning.methods import key_values, peft_layout
-from tools.tuning.methods.base import Bench, Progress
+from tools.tuning.methods.base import Bench, Progress, Words
 from tools.tuning.methods.key_values import KeyValues
-from tools.tuning.methods.label_tuning import COMMON, LabelTuning, Weights
+from tools.tuning.methods.label_tuning import COMMON, PLACEMENTS, LabelTuning, Weights
 from tools.tuning.methods.label_words import encode
-from tools.tuning.methods.soft_prompt import PLACEMENTS
 from tools.tuning.methods.soft_rows import read_after, read_rows
 from tools.tuning.methods.tuned_rows import FrontRows, KeptRows, Rows, front_rows, kept_rows
 from tools.tuning.task import Task
@@ -43,8 +42,6 @@ class KVPrefix(LabelTuning):
 
     def __init__(self, task: Task, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(task, settings)
-        if self.settings["placement"] not in PLACEMENTS:
-            raise ValueError(f"placement is one of {', '.join(PLACEMENTS)}")
         self._context: list[int] = []
         self._layers: list[tuple[torch.nn.Parameter, torch.nn.Parameter]] = []
         self._first: KeyValues | None = None
@@ -59,6 +56,10 @@ class KVPrefix(LabelTuning):
             "steps": 200,
             "epochs": 50,
         }
+
+    @classmethod
+    def words(cls) -> Words:
+        return {**super().words(), "placement": PLACEMENTS}
 
     @classmethod
     def grid(cls, task: Task, rows: int) -> list[dict[str, Any]]:
@@ -131,6 +132,9 @@ class KVPrefix(LabelTuning):
         key_values.check(self.opened.reader.model, "take lora")
         try:
             self._context = [int(token) for token in facts["context"]]
+            known = len(self.opened.reader.model.get_input_embeddings().weight)
+            if not self._context or not 0 <= min(self._context) <= max(self._context) < known:
+                raise ValueError("its context is no text of this model")
             self._first = key_values.read(self.opened.reader.model, self._context)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise SkillError(f"the facts in {folder} are broken: {error}") from error

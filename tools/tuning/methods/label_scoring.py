@@ -14,13 +14,14 @@ from torch import Tensor
 
 from tools.tuning.calibration import Numbers
 from tools.tuning.methods import key_values
-from tools.tuning.methods.device_state import memory_errors
+from tools.tuning.methods.halving import in_pieces
 from tools.tuning.methods.key_values import KeyValues
 from tools.tuning.methods.padding import by_length, padded
 from tools.tuning.methods.reader import Reader
 
 BATCH_TOKENS = 2_048
 """Tokens of one pass, padding included."""
+BATCH_ROWS = 64
 CANDIDATE_TOKENS = 4_096
 """Tokens whose keys and values are copied for words that are read on from them at once."""
 
@@ -28,12 +29,21 @@ CANDIDATE_TOKENS = 4_096
 class LabelScorer:
     """Log-scores of a fixed list of words after rows that begin alike."""
 
-    def __init__(self, reader: Reader, head: Sequence[int], words: Sequence[Sequence[int]]) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        head: Sequence[int],
+        words: Sequence[Sequence[int]],
+        *,
+        halvings: int = 0,
+    ) -> None:
         """Args:
         head: ids that stand before every row; may be empty.
         words: the ids of each word, at least one each.
+        halvings: how often batches begin halved, as in `Bench.batch_halvings`.
         """
         self._reader = reader
+        self._halvings = halvings
         self._words = [list(word) for word in words]
         self._head: KeyValues | None = None
         self._before: list[int] = list(head)
@@ -57,11 +67,12 @@ class LabelScorer:
         """
         found = np.empty((len(rows), len(self._words)))
         whole = [[*self._before, *row] for row in rows]
-        for places in by_length([len(row) for row in whole], tokens=BATCH_TOKENS):
+        tokens, most = BATCH_TOKENS >> self._halvings, max(1, BATCH_ROWS >> self._halvings)
+        for places in by_length([len(row) for row in whole], tokens=tokens, rows=most):
             check()
-            with torch.no_grad(), memory_errors():
-                batch = self._batch([whole[i] for i in places])
-            found[places] = batch.double().cpu().numpy()
+            with torch.no_grad():
+                parts = in_pieces([whole[i] for i in places], self._batch)
+            found[places] = torch.cat(parts).double().cpu().numpy()
         return found
 
     def _batch(self, rows: Sequence[Sequence[int]]) -> Tensor:
@@ -79,15 +90,23 @@ class LabelScorer:
 
     def _read_anew(self, rows: Sequence[Sequence[int]]) -> Tensor:
         """The same for a model whose layers cannot be read on from: each word with its row."""
-        found = torch.zeros((len(rows), len(self._words)), device=self._reader.device)
-        for pairs in self._chunks(range(len(self._words)), len(rows), max(map(len, rows))):
+        device = self._reader.device
+        found = torch.zeros((len(rows), len(self._words)), device=device)
+
+        def read(pairs: Sequence[tuple[int, int]]) -> Tensor:
             whole = [[*rows[row], *self._words[word][:-1]] for row, word in pairs]
-            said = self._reader.hidden_all(input_ids=padded(whole, device=self._reader.device).ids)
+            said = self._reader.hidden_all(input_ids=padded(whole, device=device).ids)
+            means = []
             for i, (row, word) in enumerate(pairs):
-                ids = torch.tensor(self._words[word], device=said.device)
+                ids = torch.tensor(self._words[word], device=device)
                 steps = said[i, len(rows[row]) - 1 : len(whole[i])]
                 logs = self._reader.scores(steps).log_softmax(-1)
-                found[row, word] = logs[torch.arange(len(ids), device=said.device), ids].mean()
+                means.append(logs[torch.arange(len(ids), device=device), ids].mean())
+            return torch.stack(means)
+
+        for pairs in self._chunks(range(len(self._words)), len(rows), max(map(len, rows))):
+            row, word = torch.tensor(pairs, device=device).T
+            found[row, word] = torch.cat(in_pieces(pairs, read))
         return found
 
     def _read_on(self, firsts: Tensor, kept: KeyValues, mask: Tensor) -> Tensor:
@@ -96,7 +115,8 @@ class LabelScorer:
         padding = mask.shape[1] - mask.sum(1)
         kept = kept.shifted(padding)
         sums = firsts.clone()
-        for pairs in self._chunks(self._longer, len(mask), kept.tokens):
+
+        def read(pairs: Sequence[tuple[int, int]]) -> Tensor:
             rows = torch.tensor([row for row, _ in pairs], device=device)
             words = [self._words[word] for _, word in pairs]
             batch = padded([word[:-1] for word in words], device=device)
@@ -108,10 +128,15 @@ class LabelScorer:
                 position_ids=(kept.tokens - padding[rows])[:, None] + batch.positions,
             )
             said = self._reader.scores(states).log_softmax(-1)
-            for i, (row, word) in enumerate(pairs):
-                rest = torch.tensor(words[i][1:], device=device)
-                steps = torch.arange(len(rest), device=device)
-                sums[row, word] += said[i, steps, rest].sum()
+            rest = []
+            for i, word in enumerate(words):
+                ids = torch.tensor(word[1:], device=device)
+                rest.append(said[i, torch.arange(len(ids), device=device), ids].sum())
+            return torch.stack(rest)
+
+        for pairs in self._chunks(self._longer, len(mask), kept.tokens):
+            row, word = torch.tensor(pairs, device=device).T
+            sums[row, word] += torch.cat(in_pieces(pairs, read))
         lengths = sums.new_tensor([len(word) for word in self._words])
         return sums / lengths
 
@@ -121,6 +146,6 @@ class LabelScorer:
         """(row, word) of these words, in pieces that the memory holds; equal lengths together."""
         by_words = sorted(words, key=lambda word: len(self._words[word]))
         pairs = [(row, word) for word in by_words for row in range(rows)]
-        size = max(1, CANDIDATE_TOKENS // max(tokens, 1))
+        size = max(1, (CANDIDATE_TOKENS >> self._halvings) // max(tokens, 1))
         for start in range(0, len(pairs), size):
             yield pairs[start : start + size]

@@ -20,9 +20,9 @@ from tools.tuning.calibration import Numbers
 from tools.tuning.design import TEMPLATES, Design, design
 from tools.tuning.errors import MethodUnsuitable, SkillError
 from tools.tuning.examples import Example, TextExample, TextInput
-from tools.tuning.methods.base import Bench, Cost, Progress
-from tools.tuning.methods.device_state import memory_errors
+from tools.tuning.methods.base import Bench, Cost, Progress, Words
 from tools.tuning.methods.facts import read_facts, write_facts
+from tools.tuning.methods.halving import in_pieces
 from tools.tuning.methods.label_fit import LabelFit, judged, measure
 from tools.tuning.methods.label_loss import against_none
 from tools.tuning.methods.label_words import own_tokens
@@ -46,7 +46,9 @@ TEMPLATE_ROWS = 16
 """Labelled rows that a template is chosen by."""
 INFER_TOKENS = 2_048
 """Tokens of one pass without gradients, padding included."""
+INFER_ROWS = 64
 Weights = dict[str, torch.nn.Parameter]
+PLACEMENTS = ("front", "suffix")
 COMMON: dict[str, Any] = {
     "template": AUTO,  # or one of design.TEMPLATES
     "batch": 8,  # 8 to 16 (LM-BFF, PEFT's examples); the smallest is the fastest on two cores
@@ -71,6 +73,10 @@ class LabelTuning(LanguageModelMethod):
         self.trained: Trained | None = None
 
     # What a sub-class says
+
+    @classmethod
+    def words(cls) -> Words:
+        return {"template": (AUTO, *TEMPLATES)}
 
     def open(self, bench: Bench) -> Opened:
         """The model to begin with."""
@@ -146,6 +152,7 @@ class LabelTuning(LanguageModelMethod):
             raise MethodUnsuitable(f"{self.name} needs labelled rows to train on")
         templates = self._templates(bench)
         bench.check()
+        self.halvings = bench.batch_halvings
         self._opened = self.open(bench)
         if len(templates) == 1:
             self._lay_out(templates[0])
@@ -171,12 +178,20 @@ class LabelTuning(LanguageModelMethod):
 
         Args:
             check: called before each pass; may raise.
+
+        Raises:
+            OutOfMemory: not even one row fits.
         """
         found = torch.zeros((len(rows.lengths), len(self._tokens)), device=self._tokens.device)
-        for places in by_length(rows.lengths, tokens=INFER_TOKENS):
+
+        def read(places: Sequence[int]) -> Tensor:
+            return self.scores(rows, places)
+
+        most = max(1, INFER_ROWS >> self.halvings)
+        for places in by_length(rows.lengths, tokens=INFER_TOKENS >> self.halvings, rows=most):
             check()
-            with torch.no_grad(), memory_errors():
-                found[places] = self.scores(rows, places)
+            with torch.no_grad():
+                found[places] = torch.cat(in_pieces(places, read))
         return found
 
     def save_weights(self, folder: Path) -> None:

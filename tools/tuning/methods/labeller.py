@@ -10,16 +10,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from models.errors import OutOfMemory
 from tools.tuning.examples import Example, Input, Prediction, inputs_of
 from tools.tuning.methods.bio import tag_names, tag_numbers, tag_prediction
-from tools.tuning.methods.device_state import free_memory, memory_errors
 from tools.tuning.methods.encoder_inputs import EncoderInputs, Row, batches_of
 from tools.tuning.methods.encoder_network import EncoderNetwork
+from tools.tuning.methods.halving import in_pieces
 from tools.tuning.methods.labels import class_flags, class_numbers, class_predictions, tag_examples
 from tools.tuning.methods.recipe import Dev, Loss
 from tools.tuning.tally import mean_score, tally
 from tools.tuning.task import Task
+
+BATCH_TOKENS = 8_192
+"""Of one pass without gradients, padding included."""
+BATCH_ROWS = 128
 
 Numbers = NDArray[np.float32]
 
@@ -41,6 +44,8 @@ class Labeller:
         self.network = network
         self.inputs = inputs
         self.tags = tag_names(task.labels)
+        self.halvings = 0
+        """How often the batches that are read begin halved, as in `Bench.batch_halvings`."""
 
     @staticmethod
     def outputs(task: Task) -> int:
@@ -81,11 +86,9 @@ class Labeller:
         total, count = 0.0, 0.0
         scored: list[tuple[Row, Numbers]] = []
         for batch in self._batches([target.row for target in targets]):
-            some = [targets[i] for i in batch]
-            scores, answers = self._scores_and_answers(some)
-            total += self._lost(scores, answers).item()
-            count += len(answers)
-            scored += self._by_row([target.row for target in some], self._answers(scores))
+            for lost, said, rows in in_pieces([targets[i] for i in batch], self._judged):
+                total, count = total + lost, count + said
+                scored += rows
         found = self._predictions(inputs_of(examples), _in_order(targets, scored))
         return Dev(total / max(count, 1.0), mean_score(tally(examples, found)))
 
@@ -97,7 +100,7 @@ class Labeller:
         with torch.inference_mode():
             for batch in self._batches(rows):
                 some = [rows[i] for i in batch]
-                answers = self._by_row(some, self._read(some))
+                answers = self._by_row(some, np.concatenate(in_pieces(some, self._read)))
                 scored += [(i, found) for i, (_, found) in zip(batch, answers, strict=True)]
         scored.sort(key=lambda one: one[0])
         return self._predictions(inputs, [(rows[i], found) for i, found in scored])
@@ -109,15 +112,15 @@ class Labeller:
         found: list[Numbers] = [np.zeros(0, dtype=np.float32)] * len(rows)
         with torch.inference_mode():
             for batch in self._batches(rows):
-                read = self.inputs.batch([rows[i] for i in batch], self.network.device)
-                with memory_errors():
-                    some = functional.normalize(self.network.vectors(read), dim=1).cpu().numpy()
+                some = np.concatenate(in_pieces([rows[i] for i in batch], self._pooled))
                 for i, vector in zip(batch, some, strict=True):
                     found[i] = vector
         return np.stack(found) if found else np.zeros((0, 1), dtype=np.float32)
 
     def _batches(self, rows: Sequence[Row]) -> Iterator[list[int]]:
-        yield from batches_of([len(row.ids) for row in rows])
+        lengths = [len(row.ids) for row in rows]
+        tokens, most = BATCH_TOKENS >> self.halvings, max(1, BATCH_ROWS >> self.halvings)
+        yield from batches_of(lengths, tokens=tokens, rows=most)
 
     def _scores(self, rows: Sequence[Row]) -> Tensor:
         batch = self.inputs.batch(rows, self.network.device)
@@ -138,17 +141,21 @@ class Labeller:
             return functional.binary_cross_entropy_with_logits(scores, answers, reduction="sum")
         return functional.cross_entropy(scores, answers, reduction="sum")
 
+    def _judged(self, targets: Sequence[Target]) -> tuple[float, int, list[tuple[Row, Numbers]]]:
+        """Summed loss of one batch, what it sums over, and the answers."""
+        scores, answers = self._scores_and_answers(targets)
+        rows = self._by_row([target.row for target in targets], self._answers(scores))
+        return self._lost(scores, answers).item(), len(answers), rows
+
     def _read(self, rows: Sequence[Row]) -> Numbers:
-        """Answers of one batch; where it does not fit the memory, in halves."""
-        try:
-            with memory_errors():
-                return self._answers(self._scores(rows))
-        except OutOfMemory:
-            if len(rows) == 1:
-                raise
-        free_memory()
-        half = len(rows) // 2
-        return np.concatenate([self._read(rows[:half]), self._read(rows[half:])])
+        """Answers of one batch."""
+        return self._answers(self._scores(rows))
+
+    def _pooled(self, rows: Sequence[Row]) -> Numbers:
+        """Vectors of one batch."""
+        batch = self.inputs.batch(rows, self.network.device)
+        vectors: Numbers = functional.normalize(self.network.vectors(batch), dim=1).cpu().numpy()
+        return vectors
 
     def _answers(self, scores: Tensor) -> Numbers:
         """Probabilities of labels, or log-probabilities of tags."""

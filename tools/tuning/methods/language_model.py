@@ -102,6 +102,8 @@ class LanguageModelMethod(Method):
     def __init__(self, task: Task, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(task, settings)
         self._opened: Opened | None = None
+        self.halvings = 0
+        """How often the batches that are read begin halved, as in `Bench.batch_halvings`."""
 
     @classmethod
     def unsuitable(cls, task: Task, rows: int) -> str | None:
@@ -167,6 +169,21 @@ def texts_of(examples: Sequence[Example]) -> list[TextExample]:
 def truths(task: Task, examples: Sequence[TextExample]) -> Truths:
     """[examples, labels]: which labels each has."""
     return np.array([[label in e.labels for label in task.labels] for e in examples], dtype=bool)
+
+
+def offsets_of(facts: Mapping[str, Any], task: Task) -> Numbers:
+    """The calibration's offsets as a skill's facts hold them.
+
+    Raises:
+        SkillError: they are no numbers, or not one a label.
+    """
+    try:
+        found = np.array(facts["offsets"], dtype=float)
+    except (KeyError, TypeError, ValueError) as error:
+        raise SkillError(f"the skill has no sound offsets: {error}") from error
+    if found.shape != (len(task.labels),) or not np.isfinite(found).all():
+        raise SkillError(f"the skill has not one offset for each of {len(task.labels)} labels")
+    return found
 
 
 def answers(task: Task, found: Numbers) -> list[Prediction]:

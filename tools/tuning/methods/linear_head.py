@@ -69,6 +69,9 @@ class LinearHead(Method):
 
     def fit(self, train: Sequence[Example], dev: Sequence[Example], bench: Bench) -> None:
         need_examples(self.name, self.task, train)
+        if bench.start is not None:  # the loss of a linear head has one minimum
+            note = "begins anew: a linear head ends the same wherever it begins"
+            bench.on_progress(Progress("encode", note=note))
         self._frozen = frozen(bench, max_tokens=int(self.settings["max_tokens"]))
         bench.on_progress(Progress("encode", 0, 2))
         features, answers = self._known(train, bench)

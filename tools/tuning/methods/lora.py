@@ -21,7 +21,7 @@ from models.load import Quant
 from tools.tuning.errors import SkillError
 from tools.tuning.examples import TextExample, TextInput
 from tools.tuning.methods import key_values
-from tools.tuning.methods.base import Bench, Progress
+from tools.tuning.methods.base import Bench, Progress, Words
 from tools.tuning.methods.key_values import KeyValues
 from tools.tuning.methods.label_tuning import COMMON, LabelTuning, Weights
 from tools.tuning.methods.language_model import Opened, open_known, open_model
@@ -43,8 +43,6 @@ class Lora(LabelTuning):
 
     def __init__(self, task: Task, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(task, settings)
-        if self.settings["quant"] not in (None, "4bit"):
-            raise ValueError("quant is null or 4bit")
         self._config: Any = None
 
     @classmethod
@@ -60,6 +58,10 @@ class Lora(LabelTuning):
             "head": True,  # the instruction before each row
             "quant": None,  # or 4bit, on CUDA with the extra `quant`
         }
+
+    @classmethod
+    def words(cls) -> Words:
+        return {**super().words(), "quant": (None, "4bit")}
 
     @classmethod
     def grid(cls, task: Task, rows: int) -> list[dict[str, Any]]:

@@ -109,11 +109,15 @@ class Nearest(Method):
             self._vectors = tensors["vectors"].numpy()
             self._answers = tensors["answers"].numpy()
             self._voters = int(tensors["voters"])
-            fits = self._answers.shape == (len(self._vectors), answers) and self._voters > 0
-        except (KeyError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise SkillError(f"{folder / FILE} is broken: {error}") from error
-        if not fits:
+        if self._answers.shape != (len(self._vectors), answers) or self._voters < 1:
             raise SkillError(f"{folder / FILE} does not fit the labels of the skill")
+        reader = self._frozen.reader
+        numbers = reader.word_width if self.task.kind == "ner" else reader.width
+        parts = 4 if self.task.pairs else 1  # see `text_features`
+        if self._vectors.shape[1:] != (parts * numbers // len(reader.layers),):
+            raise SkillError(f"{folder / FILE} holds vectors that its encoder does not make")
 
     @property
     def _open(self) -> Frozen:

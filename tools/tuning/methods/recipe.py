@@ -39,7 +39,8 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """The loss of some rows, summed, so that pieces of a batch add up to the batch."""
+    """The loss of some rows, summed, so that pieces of a batch add up to the batch; one over pairs
+    adds up the pairs within each piece."""
 
     total: Tensor
     """A scalar with a gradient."""

@@ -21,16 +21,15 @@ from tools.tuning.design import BETWEEN
 from tools.tuning.errors import SkillError
 from tools.tuning.examples import TextExample, TextInput
 from tools.tuning.methods import key_values, peft_layout
-from tools.tuning.methods.base import Bench, Progress
+from tools.tuning.methods.base import Bench, Progress, Words
 from tools.tuning.methods.key_values import KeyValues
-from tools.tuning.methods.label_tuning import COMMON, LabelTuning, Weights
+from tools.tuning.methods.label_tuning import COMMON, PLACEMENTS, LabelTuning, Weights
 from tools.tuning.methods.label_words import encode
 from tools.tuning.methods.soft_rows import read_after, read_rows
 from tools.tuning.methods.tuned_rows import FrontRows, KeptRows, Rows, front_rows, kept_rows
 from tools.tuning.task import Task
 
 SUFFIX_FILE = "suffix.safetensors"
-PLACEMENTS = ("front", "suffix")
 
 
 class SoftPrompt(LabelTuning):
@@ -41,8 +40,6 @@ class SoftPrompt(LabelTuning):
 
     def __init__(self, task: Task, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(task, settings)
-        if self.settings["placement"] not in PLACEMENTS:
-            raise ValueError(f"placement is one of {', '.join(PLACEMENTS)}")
         self._prompt = torch.nn.Parameter(torch.zeros(0, 0))
         self._before: KeyValues | None = None
 
@@ -56,6 +53,10 @@ class SoftPrompt(LabelTuning):
             "steps": 200,  # Channel-LM has 100 at 16 a class, LM-BFF 1000
             "epochs": 50,
         }
+
+    @classmethod
+    def words(cls) -> Words:
+        return {**super().words(), "placement": PLACEMENTS}
 
     @classmethod
     def grid(cls, task: Task, rows: int) -> list[dict[str, Any]]:
@@ -116,7 +117,7 @@ class SoftPrompt(LabelTuning):
 
     def load_tuned(self, folder: Path, facts: Mapping[str, Any], bench: Bench) -> None:
         self._lay_before()
-        self._prompt = torch.nn.Parameter(self._read(folder).to(self._tokens.device))
+        self._prompt = torch.nn.Parameter(self._read(folder).float().to(self._tokens.device))
 
     def _read(self, folder: Path) -> Tensor:
         width = self.opened.reader.model.get_input_embeddings().weight.shape[-1]

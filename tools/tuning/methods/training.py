@@ -7,15 +7,16 @@
 It knows nothing of models: `weights` are named parameters, `loss` gives the summed loss over a
 batch. AdamW with warm-up and decay, gradients clipped; the weights end as they were at the best
 evaluation. Covered: NaN and Inf (no weight ever takes one in), memory that runs out (the same batch
-in smaller pieces, the same gradient), being stopped or killed at any point (on one machine, a
-resumed run is equal to an uninterrupted one bit for bit, as long as the time does not run out), a
-time limit (fewer steps, the decay fitted to them). Not covered: several devices.
+in smaller pieces: the same gradient where the loss is a sum over rows; of a loss over pairs, as in
+`contrast.py`, only the pairs within a piece count), being stopped or killed at any point (on one
+machine, a resumed run is equal to an uninterrupted one bit for bit, as long as the time does not
+run out), a time limit (fewer steps, the decay fitted to them). Not covered: several devices.
 """
 
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -33,14 +34,13 @@ from tools.tuning.methods.device_state import (
     set_random_states,
 )
 from tools.tuning.methods.recipe import Dev, Loss, Recipe, Trained, rate
+from tools.tuning.methods.step_clock import StepClock
 
-SAVE_SECONDS = 30.0
-"""The state is written this often, at most so much is lost to a kill."""
 REPORT_SECONDS = 2.0
-TIME_CHECK_STEPS = 10
-"""After so many steps, and again after each so many, the speed is compared with the time left."""
 TIME_SHARE = 0.9
 """Of the time left; the rest is for what comes after the training."""
+USEFUL_SHARE = 0.5
+"""Of the steps that the recipe wants: without evaluations nothing useful is learned in fewer."""
 
 T = TypeVar("T")
 
@@ -128,7 +128,7 @@ class _Run(Generic[T]):
         self.optimizer = torch.optim.AdamW(self._groups(rates), lr=recipe.lr, fused=True)
         self.place = _Place(steps=recipe.steps, halvings=bench.batch_halvings)
         self.best: dict[str, Tensor] = {}
-        self.clock = _Clock()
+        self.clock = StepClock()
 
     def go(self) -> Trained:
         self._resume()
@@ -159,7 +159,12 @@ class _Run(Generic[T]):
         """What was reached is worth keeping although the time is over."""
         if self.evaluate is not None:
             return self.place.best_loss is not None
-        return 2 * self.place.step >= self.recipe.steps
+        return self.place.step >= self._fewest
+
+    @property
+    def _fewest(self) -> int:
+        """Steps without which nothing useful was learned; an evaluation tells it better."""
+        return 0 if self.evaluate is not None else math.ceil(USEFUL_SHARE * self.recipe.steps)
 
     # One update
 
@@ -280,6 +285,8 @@ class _Run(Generic[T]):
 
     def _finish(self) -> Trained:
         place = self.place
+        if place.step < self.recipe.steps and not place.note:
+            self._end(f"the time allowed {place.step} of {self.recipe.steps} steps")
         place.is_over = True
         if self.best:
             self._set(self.best)
@@ -309,13 +316,13 @@ class _Run(Generic[T]):
 
     def _save_if_due(self) -> None:
         every = self.recipe.save_every
-        is_due = time.monotonic() - self.clock.saved >= SAVE_SECONDS
-        if is_due or (every and self.place.step % every == 0):
+        if self.clock.is_time_to_save or (every and self.place.step % every == 0):
             self._save()
 
     def _save(self) -> None:
         if self.bench.checkpoints is None:
             return
+        began = time.monotonic()
         tensors: dict[str, Tensor] = {f"weight/{name}": w for name, w in self.weights.items()}
         tensors |= {f"best/{name}": weight for name, weight in self.best.items()}
         for name, weight in self.weights.items():
@@ -325,7 +332,7 @@ class _Run(Generic[T]):
         facts = {f.name: getattr(self.place, f.name) for f in fields(self.place)}
         state = checkpoint.State(tensors, facts)
         checkpoint.write(self.bench.checkpoints, state, self.identity)
-        self.clock.saved = time.monotonic()
+        self.clock.saved(time.monotonic() - began)
 
     def _resume(self) -> None:
         if self.bench.checkpoints is None:
@@ -347,6 +354,7 @@ class _Run(Generic[T]):
         self.place = _Place(**state.facts)
         self.place.halvings = max(self.place.halvings, self.bench.batch_halvings)
         if not self.place.is_over:
+            self.place.steps = self.recipe.steps  # there may be more time than there was
             self._tell(note=f"goes on after step {self.place.step}")
 
     def _set(self, tensors: Mapping[str, Tensor]) -> None:
@@ -355,11 +363,12 @@ class _Run(Generic[T]):
                 weight.copy_(tensors[name])
 
     def _fit_to_time(self) -> None:
-        """Plan as many steps as the time allows, never more than the recipe has."""
+        """Plan as many steps as the time allows, never more than the recipe has, and never fewer
+        than are of use: where these come to no end, the time is over."""
         if self.bench.deadline == math.inf or not self.clock.is_known:
             return
         left = int(TIME_SHARE * self.bench.seconds_left / self.clock.seconds_per_step)
-        steps = min(self.recipe.steps, max(self.place.step + left, self.place.step))
+        steps = min(self.recipe.steps, max(self.place.step + max(left, 0), self._fewest))
         if steps < self.place.steps == self.recipe.steps:
             self._tell(note=f"the time allows {steps} of {self.recipe.steps} steps")
         self.place.steps = steps
@@ -379,33 +388,6 @@ class _Run(Generic[T]):
             }
             for (factor, decays), params in groups.items()
         ]
-
-
-@dataclass(slots=True)
-class _Clock:
-    """When things were last done, and how fast the steps are."""
-
-    reported: float = field(default_factory=time.monotonic)
-    saved: float = field(default_factory=time.monotonic)
-    began: float = 0.0
-    steps: int = 0
-
-    def stepped(self) -> None:
-        """The first step is slower than the rest, so the clock starts behind it."""
-        if self.began:
-            self.steps += 1
-        else:
-            self.began = time.monotonic()
-
-    @property
-    def is_known(self) -> bool:
-        """Enough steps have been timed, and it is time to look again."""
-        return self.steps > 0 and self.steps % TIME_CHECK_STEPS == 0
-
-    @property
-    def seconds_per_step(self) -> float:
-        """Evaluations and checkpoints included."""
-        return max((time.monotonic() - self.began) / self.steps, 1e-9)
 
 
 def _copy(weight: Tensor) -> Tensor:

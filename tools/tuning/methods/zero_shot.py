@@ -12,15 +12,16 @@ import numpy as np
 
 from tools.tuning import calibration
 from tools.tuning.calibration import Fitness, Kind, Numbers
-from tools.tuning.design import Design, design, designs
-from tools.tuning.errors import BudgetSpent, MethodUnsuitable
+from tools.tuning.design import TEMPLATES, VERBALIZERS, Design, design, designs
+from tools.tuning.errors import BudgetSpent, MethodUnsuitable, SkillError
 from tools.tuning.examples import Example, TextExample, TextInput
-from tools.tuning.methods.base import Bench, Cost, Progress
+from tools.tuning.methods.base import Bench, Cost, Progress, Words
 from tools.tuning.methods.facts import read_facts, write_facts
 from tools.tuning.methods.label_scoring import BATCH_TOKENS, LabelScorer
 from tools.tuning.methods.label_words import encode, start_ids, word_ids
 from tools.tuning.methods.language_model import (
     LanguageModelMethod,
+    offsets_of,
     open_known,
     open_model,
     seconds_of,
@@ -57,6 +58,14 @@ class ZeroShot(LanguageModelMethod):
             "longest": 512,  # tokens of a row; what is longer is cut
         }
 
+    @classmethod
+    def words(cls) -> Words:
+        return {
+            "template": (AUTO, *TEMPLATES),
+            "verbalizer": (AUTO, *VERBALIZERS),
+            "calibration": (AUTO, *calibration.KINDS),
+        }
+
     def cost(self, rows: int, tokens: int, bench: Bench) -> Cost:
         tried = len(self._designs()) * min(rows, int(self.settings["choose_rows"]))
         words = sum(len(label.split()) for label in self.task.labels)
@@ -66,7 +75,7 @@ class ZeroShot(LanguageModelMethod):
         labelled = some(texts_of(dev or train), int(self.settings["choose_rows"]), seed=bench.seed)
         if not labelled:
             raise MethodUnsuitable("zero_shot needs a few labelled rows to choose its words by")
-        self._opened = open_model(bench)
+        self._opened, self.halvings = open_model(bench), bench.batch_halvings
         tried = self._designs()
         best: Fitness | None = None
         for step, one in enumerate(tried):
@@ -120,10 +129,13 @@ class ZeroShot(LanguageModelMethod):
 
     def load_weights(self, folder: Path, bench: Bench, base: Any) -> None:
         about = read_facts(folder / FILE)
+        try:
+            self.design = design(self.task, about["template"], about["verbalizer"])
+            self.calibration = about["calibration"]
+        except (KeyError, ValueError) as error:
+            raise SkillError(f"{folder / FILE} names no known design: {error}") from error
+        self._offsets = offsets_of(about, self.task)
         self._opened = open_known(bench, base)
-        self.design = design(self.task, about["template"], about["verbalizer"])
-        self.calibration = about["calibration"]
-        self._offsets = np.array(about["offsets"], dtype=float)
         self._scorer = self._scorer_of(self.design)
 
     def _designs(self) -> list[Design]:
@@ -143,7 +155,7 @@ class ZeroShot(LanguageModelMethod):
     def _scorer_of(self, one: Design) -> LabelScorer:
         lead = one.lead
         words = word_ids(self.opened.tokenizer, lead, one.words)
-        return LabelScorer(self.opened.reader, self.head_ids(one), words)
+        return LabelScorer(self.opened.reader, self.head_ids(one), words, halvings=self.halvings)
 
     def _calibrated(
         self, one: Design, scorer: LabelScorer, labelled: Sequence[TextExample], bench: Bench

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -284,6 +285,72 @@ def test_a_broken_file_is_named(
             type(method).load(folder, tiny_bench)
         assert str(folder) in str(error.value)
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda about: about.pop("base"),
+        lambda about: about.pop("task"),
+        lambda about: about.pop("settings"),
+        lambda about: about.update(base="minilm-l6"),
+        lambda about: about.update(settings=[1]),
+        lambda about: about.update(settings=dict.fromkeys(about["settings"], "many") | {"x": 1}),
+        lambda about: about["task"].pop("labels"),
+        lambda about: about["task"].update(colour="red"),
+    ],
+)
+def test_broken_facts_are_an_error_of_the_skill_in_one_line(
+    name: str,
+    harm: Callable[[dict[str, Any]], object],
+    tiny_bench: Bench,
+    tmp_path: Path,
+    skills: Skills,
+) -> None:
+    method, whole = skills(name, "classes")
+    shutil.copytree(whole, tmp_path / "skill")
+    path = tmp_path / "skill" / "method.json"
+    about = json.loads(path.read_text())
+    harm(about)
+    path.write_text(json.dumps(about))
+    with pytest.raises(SkillError, match=r"method\.json is broken: .") as error:
+        type(method).load(tmp_path / "skill", tiny_bench)
+    assert "\n" not in str(error.value)
+
+
+def test_neighbours_of_another_encoder_are_refused_and_not_compared(
+    tiny_bench: Bench, tmp_path: Path, skills: Skills
+) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    method, whole = skills("nearest", "classes")
+    for part in ("vectors", "voters"):
+        folder = tmp_path / part
+        shutil.copytree(whole, folder)
+        tensors = load_file(folder / "neighbours.safetensors")
+        tensors[part] = tensors[part].reshape(-1, 1).repeat(7, axis=1)[: len(tensors["answers"])]
+        save_file(tensors, folder / "neighbours.safetensors")
+        with pytest.raises(SkillError, match="does not make|is broken"):
+            type(method).load(folder, tiny_bench)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("lr", "high", "a number from 0 on, not 'high'"),
+        ("lr", float("nan"), "a number from 0 on, not 'nan'"),
+        ("batch", 0, "a whole number from 1 on, not '0'"),
+        ("batch", 8.5, "a whole number from 1 on"),
+        ("batch", True, "a whole number from 1 on"),
+        ("dropout", 1.5, "a number from 0 to 1"),
+        ("shapes", 1, "true or false"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused(name: str, value: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=f"encoder: {name} is {said}"):
+        method_class("encoder")(CLASSES, {name: value})
+    assert method_class("encoder")(CLASSES, {"patience": 0, "lr": 1, "epochs": 0}).settings["lr"]
 
 
 @pytest.mark.parametrize("name", QUICK)

@@ -1,10 +1,16 @@
 """Contrastive learning: likeness of labels, the loss, and batches in which texts have partners."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from tools.tuning.methods import training
+from tools.tuning.methods.base import Bench
 from tools.tuning.methods.contrast import PartnerBatches, contrastive_loss, likeness
+from tools.tuning.methods.recipe import Loss, Recipe
 
 ANSWERS = torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 1], [1, 1], [0, 0], [0, 0]])
 
@@ -57,6 +63,43 @@ def test_every_label_of_a_batch_has_partners() -> None:
         assert answers[rows].sum(0).tolist() == [4] * 5
     assert batches(3) == PartnerBatches(answers, 20, seed=0)(3)
     assert batches(3) != PartnerBatches(answers, 20, seed=1)(3)
+
+
+@pytest.mark.parametrize("labels", [2, 3, 8])
+@pytest.mark.parametrize("halvings", [1, 2, 3])
+def test_every_piece_of_a_halved_batch_has_partners_and_others(labels: int, halvings: int) -> None:
+    answers = np.eye(labels, dtype=np.float32)[np.arange(40 * labels) % labels]
+    for step in range(20):
+        rows = PartnerBatches(answers, 32, seed=0)(step)
+        size = -(-len(rows) // 2**halvings)
+        for start in range(0, len(rows) - size + 1, size):
+            counts = answers[rows[start : start + size]].sum(0)
+            assert (counts > 0).sum() >= 2
+            assert counts.max() >= 2
+
+
+@pytest.mark.parametrize("halvings", [0, 1])
+def test_labels_come_apart_though_each_batch_goes_in_halves(halvings: int, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    # All texts stand at one place: without pairs of two labels nothing moves them apart.
+    vectors = torch.nn.Parameter(torch.randn(1, 8) + 0.05 * torch.randn(8, 8))
+    answers = torch.eye(2)[torch.arange(8) % 2]
+
+    def loss(rows: Sequence[int]) -> Loss:
+        return contrastive_loss(vectors[list(rows)], answers[list(rows)])
+
+    training.train(
+        {"vectors": vectors},
+        PartnerBatches(answers.numpy(), 8, seed=0),
+        loss,
+        Recipe(steps=80, lr=0.1),
+        Bench(tmp_path, batch_halvings=halvings),
+    )
+    unit = torch.nn.functional.normalize(vectors.detach(), dim=1)
+    cosine = unit @ unit.T
+    alike = answers @ answers.T > 0
+    assert cosine[alike].min() > 0.8
+    assert cosine[~alike].max() < 0.2
 
 
 def test_with_many_labels_some_take_part_in_turn() -> None:

@@ -1,6 +1,7 @@
 """Full fine-tuning: learns every kind of task, sees how words are written, loads elsewhere."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +9,13 @@ import pytest
 import torch
 from transformers import AutoModel, AutoModelForTokenClassification
 
+from models.errors import OutOfMemory
 from tests.tools.tuning.methods.problems import CLASSES, PROBLEMS, TAGS, classes, tags
+from tests.tools.tuning.methods.test_contract import distance
 from tools.tuning.examples import Example, TagExample, TokenInput, inputs_of
 from tools.tuning.methods.base import Bench, Progress
 from tools.tuning.methods.encoder import Encoder
+from tools.tuning.methods.encoder_inputs import Row
 from tools.tuning.methods.encoder_network import EncoderNetwork
 from tools.tuning.tally import mean_score, tally
 from tools.tuning.task import Task
@@ -62,6 +66,41 @@ def test_an_encoder_without_capitals_sees_them_through_shapes(weights: Path) -> 
         scores[shapes] = mean_score(tally(test, method.predict(inputs_of(test))))
     assert scores[True] > 0.9
     assert scores[True] > scores[False] + 0.3
+
+
+@pytest.mark.parametrize("problem", ["classes", "several", "tags"])
+def test_held_out_rows_that_do_not_fit_the_memory_are_read_in_halves(
+    problem: str, tiny_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, make = PROBLEMS[problem]
+    method = Encoder(task, {"epochs": 1})
+    method.fit(make(12), [], tiny_bench)
+    labeller, dev = method.labeller, make(13, seed=1)
+    targets, read, most = labeller.targets(dev), labeller._scores, 2
+    sizes: list[int] = []
+
+    def scarce(rows: Sequence[Row]) -> torch.Tensor:
+        if len(rows) > most:
+            raise MemoryError
+        sizes.append(len(rows))
+        return read(rows)
+
+    with torch.no_grad():
+        wanted = labeller.dev(targets, dev)
+        said = labeller.predict(inputs_of(dev))
+        monkeypatch.setattr(labeller, "_scores", scarce)
+        found = labeller.dev(targets, dev)
+        assert found.loss == pytest.approx(wanted.loss, abs=1e-5)
+        assert found.score == wanted.score
+        again = labeller.predict(inputs_of(dev))
+        assert distance(again, said) < 1e-5
+        most, labeller.halvings = 13, 4
+        sizes.clear()
+        labeller.dev(targets, dev)
+        assert max(sizes) == 8
+        most = 0
+        with pytest.raises(OutOfMemory):
+            labeller.dev(targets, dev)
 
 
 def test_shapes_change_nothing_before_they_are_learned(tiny_bench: Bench) -> None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from models.errors import OutOfMemory
 from tests.models.tiny import RECURRENT, load, publish
 from tools.tuning.methods.label_scoring import LabelScorer
 from tools.tuning.methods.reader import Reader
@@ -52,6 +54,41 @@ def test_a_row_scores_the_same_alone_and_among_others(
     together = scorer.scores(ROWS * 2)
     alone = np.concatenate([scorer.scores([row]) for row in ROWS * 2])
     assert together == pytest.approx(alone, abs=1e-4)
+
+
+class Full(Reader):
+    """A model that has memory for so many rows at once."""
+
+    most = 1
+
+    def hidden(self, at: torch.Tensor, **inputs: Any) -> torch.Tensor:
+        return self._checked(super().hidden(at, **inputs))
+
+    def hidden_all(self, **inputs: Any) -> torch.Tensor:
+        return self._checked(super().hidden_all(**inputs))
+
+    def _checked(self, states: torch.Tensor) -> torch.Tensor:
+        if len(states) > self.most:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes")
+        return states
+
+
+@pytest.mark.parametrize("words", [ONE_TOKEN, LONGER], ids=["one token", "longer"])
+@pytest.mark.parametrize("kind", ["llama", "lfm2"])
+def test_rows_that_do_not_fit_are_read_in_halves(
+    words: list[list[int]], kind: str, tmp_path: Path
+) -> None:
+    model = load(publish(tmp_path, kind)).model
+    wanted = LabelScorer(Reader(model), HEAD, words).scores(ROWS * 2)
+    found = LabelScorer(Full(model), HEAD, words).scores(ROWS * 2)
+    assert found == pytest.approx(wanted, abs=1e-4)
+
+
+def test_a_row_that_does_not_fit_alone_is_out_of_memory(tmp_path: Path) -> None:
+    scorer = LabelScorer(Full(load(publish(tmp_path, "llama")).model), [], ONE_TOKEN)
+    scorer._reader.most = 0  # type: ignore[attr-defined]  # a `Full` one
+    with pytest.raises(OutOfMemory):
+        scorer.scores(ROWS)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What every tuned method on a language model must do; the known bugs of such methods among it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import copytree
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from models.errors import OutOfMemory
 from tests.models.tiny import publish
 from tests.tools.tuning.methods.tiny_task import SEVERAL, TASK, TEXTS, bench, labels, rows, table
 from tools.tuning.design import TEMPLATES
@@ -19,6 +21,7 @@ from tools.tuning.methods.kv_prefix import KVPrefix
 from tools.tuning.methods.label_tuning import LabelTuning
 from tools.tuning.methods.lora import Lora
 from tools.tuning.methods.soft_prompt import SoftPrompt
+from tools.tuning.methods.tuned_rows import Rows
 from tools.tuning.task import Task
 
 Case = tuple[type[LabelTuning], dict[str, Any]]
@@ -31,7 +34,7 @@ CASES: dict[str, Case] = {
     "full": (Full, {"lr": 1e-3}),
 }
 FOUR = rows(dict(list(TEXTS.items())[:4]))
-INPUTS = inputs_of(rows())
+INPUTS = [example.input for example in rows()]
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,11 @@ def fit(case: Case, at: Bench, *, steps: int = 4, **settings: Any) -> LabelTunin
     return method
 
 
+def scores_of(method: LabelTuning, texts: Sequence[TextInput]) -> torch.Tensor:
+    """[texts, labels]: before softmax, which hides differences once the answers are sure."""
+    return method.all_scores(method.prepare(texts, once=True))
+
+
 def test_four_rows_are_learned_by_heart_in_less_than_sixty_steps(
     case: Case, tmp_path: Path
 ) -> None:
@@ -79,6 +87,7 @@ def test_four_rows_are_learned_by_heart_in_less_than_sixty_steps(
 def test_loading_brings_the_answers_back_to_the_bit(tuned: Tuned) -> None:
     again = type(tuned.method).load(tuned.folder, tuned.at)
     assert (table(again.predict(INPUTS)) == table(tuned.method.predict(INPUTS))).all()
+    assert torch.equal(scores_of(again, INPUTS), scores_of(tuned.method, INPUTS))
     files = {path.suffix for path in tuned.folder.rglob("*") if path.is_file()}
     assert files <= {".json", ".safetensors", ".jinja"}
 
@@ -93,9 +102,44 @@ def test_tuning_changes_the_answers(tuned: Tuned) -> None:
 
 def test_a_text_is_answered_the_same_alone_and_among_others(tuned: Tuned) -> None:
     texts = [*INPUTS, TextInput("the fox " * 30), TextInput("")]
-    alone = [table(tuned.method.predict([text]))[0] for text in texts]
-    for many, one in zip(table(tuned.method.predict(texts)), alone, strict=True):
-        assert many == pytest.approx(one, abs=1e-4)
+    alone = torch.cat([scores_of(tuned.method, [text]) for text in texts])
+    torch.testing.assert_close(scores_of(tuned.method, texts), alone, atol=1e-4, rtol=1e-5)
+
+
+def test_texts_that_do_not_fit_the_memory_are_read_in_halves(
+    tuned: Tuned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method, most = tuned.method, 2
+    ready = method.prepare(INPUTS, once=True)
+    wanted = method.all_scores(ready)
+    read = method.read
+
+    def scarce(given: Rows, places: Sequence[int]) -> torch.Tensor:
+        if len(places) > most:
+            raise MemoryError
+        return read(given, places)
+
+    monkeypatch.setattr(method, "read", scarce)
+    torch.testing.assert_close(method.all_scores(ready), wanted, atol=1e-4, rtol=0)
+    most = 0
+    with pytest.raises(OutOfMemory):
+        method.all_scores(ready)
+
+
+def test_a_job_that_ran_out_of_memory_reads_smaller_batches(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = fit(case, bench(tmp_path, batch_halvings=3), steps=1)
+    sizes: list[int] = []
+    scores = method.scores
+
+    def counted(given: Rows, places: Sequence[int]) -> torch.Tensor:
+        sizes.append(len(places))
+        return scores(given, places)
+
+    monkeypatch.setattr(method, "scores", counted)
+    method.predict([TextInput(f"film {i}") for i in range(20)])
+    assert (sum(sizes), max(sizes)) == (20, 8)
 
 
 def test_the_gradient_reaches_what_is_trained_and_nothing_else(case: Case, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """zero_shot and few_shot on tiny models: what they choose, keep, show and refuse."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.models.tiny_encoder import write_encoder
 from tests.tools.tuning.methods.tiny_task import SEVERAL, TASK, TEXTS, bench, labels, rows, table
@@ -13,6 +15,7 @@ from tools.tuning.errors import BudgetSpent, MethodUnsuitable, SkillError
 from tools.tuning.examples import TextExample, TextInput, inputs_of
 from tools.tuning.methods.base import Bench, Progress
 from tools.tuning.methods.few_shot import FewShot
+from tools.tuning.methods.label_scoring import LabelScorer
 from tools.tuning.methods.zero_shot import ZeroShot
 from tools.tuning.task import Task
 
@@ -82,6 +85,30 @@ def test_a_calibration_moves_the_scores(at: Bench) -> None:
         method.fit(rows(), [], at)
         found.append(table(method.predict(INPUTS)).tolist())
     assert all(found[i] != found[j] for i in range(4) for j in range(i))
+
+
+def test_a_job_that_ran_out_of_memory_is_asked_in_smaller_batches(
+    at: Bench, few: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    batch = LabelScorer._batch
+
+    def counted(scorer: LabelScorer, some: Sequence[Sequence[int]]) -> torch.Tensor:
+        sizes.append(len(some))
+        return batch(scorer, some)
+
+    monkeypatch.setattr(LabelScorer, "_batch", counted)
+    many = [TextInput(f"film {i}") for i in range(40)]
+    both: list[ZeroShot | FewShot] = [
+        ZeroShot(TASK, {"template": "label", "verbalizer": "names"}),
+        FewShot(TASK, {**few, "template": "label", "longest": 40}),
+    ]
+    for method in both:
+        method.fit(rows(), [], replace(at, batch_halvings=3))
+        sizes.clear()
+        method.predict(many)
+        assert sum(sizes) == 40
+        assert max(sizes) == 8
 
 
 def test_the_time_is_kept_to_and_what_was_found_is_kept(at: Bench) -> None:
@@ -172,14 +199,73 @@ def test_few_shot_loads_as_it_was_saved(at: Bench, few: dict[str, object], tmp_p
         FewShot.load(tmp_path / "skill", at)
 
 
+def without(name: str) -> dict[str, object]:
+    return {name: None}
+
+
+def spoiled(folder: Path, file: str, changes: dict[str, object]) -> None:
+    """Other facts in the file; those that are None are left out."""
+    path = folder / file
+    about = {**json.loads(path.read_text("utf-8")), **changes}
+    path.write_text(json.dumps({k: v for k, v in about.items() if v is not None}), "utf-8")
+
+
+SPOILED: dict[str, dict[str, object]] = {
+    "no template": without("template"),
+    "an unknown template": {"template": "poem"},
+    "a template that is none": {"template": ["label"]},
+    "no calibration": without("calibration"),
+    "no offsets": without("offsets"),
+    "too few offsets": {"offsets": [0.0]},
+    "offsets that are words": {"offsets": ["a", "b", "c"]},
+    "one offset": {"offsets": 0.5},
+}
+
+
+@pytest.mark.parametrize("changes", [*SPOILED.values(), without("verbalizer")])
+def test_a_prompt_of_a_skill_that_is_broken_is_said_in_one_line(
+    changes: dict[str, object], at: Bench, tmp_path: Path
+) -> None:
+    method = ZeroShot(TASK, {"template": "label", "verbalizer": "names", "calibration": "none"})
+    method.fit(rows(), [], at)
+    method.save(tmp_path / "skill")
+    spoiled(tmp_path / "skill", "prompt.json", changes)
+    with pytest.raises(SkillError) as error:
+        ZeroShot.load(tmp_path / "skill", at)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *SPOILED.values(),
+        without("examples"),
+        {"examples": []},
+        {"examples": [["a film", "", ["good"], 1]]},
+        {"examples": [[f"film {i}", "", ["great"], i] for i in range(6)]},
+        {"examples": [[i, "", ["good"], i] for i in range(6)]},
+    ],
+)
+def test_examples_of_a_skill_that_are_broken_are_said_in_one_line(
+    changes: dict[str, object], at: Bench, few: dict[str, object], tmp_path: Path
+) -> None:
+    method = FewShot(TASK, {**few, "template": "label"})
+    method.fit(rows(), [], at)
+    method.save(tmp_path / "skill")
+    spoiled(tmp_path / "skill", "examples.json", changes)
+    with pytest.raises(SkillError) as error:
+        FewShot.load(tmp_path / "skill", at)
+    assert "\n" not in str(error.value)
+
+
 def test_what_cannot_be_labelled_is_said(at: Bench) -> None:
     assert "encoder" in str(ZeroShot.unsuitable(Task("ner", ("PER",)), 100))
     with pytest.raises(MethodUnsuitable, match="labelled rows"):
         ZeroShot(TASK).fit([], [], at)
     with pytest.raises(MethodUnsuitable, match="labelled examples"):
         FewShot(TASK).fit([], [], at)
-    with pytest.raises(MethodUnsuitable, match="poem"):
-        ZeroShot(TASK, {"template": "poem"}).fit(rows(), [], at)
+    with pytest.raises(ValueError, match="template is one of auto, label, .* not 'poem'"):
+        ZeroShot(TASK, {"template": "poem"})
     many = Task("classification", tuple(f"a label with a long name {i}" for i in range(400)))
     given = [TextExample(TextInput("x"), (many.labels[0],), 1)]
     with pytest.raises(MethodUnsuitable, match="fill the window"):

@@ -170,7 +170,7 @@ def test_a_state_of_another_fit_is_not_taken_up(bench: Bench, change: str, tmp_p
     if change == "broken":
         file.write_bytes(file.read_bytes()[:-100])
     if change == "none":
-        checkpoint.clear(tmp_path / "state")
+        file.unlink()
     other = Problem(bench)
     recipe = replace(RECIPE, lr=0.04) if change == "recipe" else RECIPE
     other.train(recipe, identity="another fit" if change == "identity" else "this fit")
@@ -294,6 +294,63 @@ def test_plans_as_many_steps_as_the_time_allows(
     assert clock[0] < 200
     assert trained.dev is not None
     assert any("the time allows" in p.note for p in told)
+
+
+class Slow(Problem):
+    """Each step takes so many seconds of a clock that only this moves; nothing is evaluated."""
+
+    def __init__(self, bench: Bench, clock: list[float], seconds: float) -> None:
+        super().__init__(bench)
+
+        def work(rows: int) -> None:
+            clock[0] += seconds
+
+        self.before_loss = work
+
+    def train(self, recipe: Recipe = RECIPE, identity: str = "this fit") -> Trained:
+        return train(self.weights, self.batches, self.loss, recipe, self.bench, identity=identity)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    found = [time.monotonic()]
+    monkeypatch.setattr(time, "monotonic", lambda: found[0])
+    return found
+
+
+def test_without_evaluations_less_than_half_of_the_steps_is_no_result(
+    bench: Bench, clock: list[float]
+) -> None:
+    with pytest.raises(BudgetSpent):
+        Slow(replace(bench, deadline=clock[0] + 100), clock, 5.0).train()
+    resumed = Slow(bench, clock, 5.0)  # with more time
+    assert resumed.train() == Trained(60, 60, None)
+    assert 30 < len(resumed.seen) < 60
+
+
+def test_a_fit_that_was_cut_says_so(bench: Bench, clock: list[float]) -> None:
+    told: list[Progress] = []
+    short = replace(bench, deadline=clock[0] + 100, on_progress=told.append)
+    trained = Slow(short, clock, 2.5).train()
+    assert 30 <= trained.steps < 40
+    assert trained.note == f"the time allowed {trained.steps} of 60 steps"
+    assert trained.note in told[-1].note
+
+
+def test_writing_a_large_state_takes_a_few_per_cent_of_the_time(
+    bench: Bench, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes: list[float] = []
+
+    def write(folder: Path, state: checkpoint.State, identity: str) -> None:
+        writes.append(clock[0])
+        clock[0] += 6.0
+
+    monkeypatch.setattr(checkpoint, "write", write)
+    began = clock[0]
+    Slow(bench, clock, 20.0).train()
+    assert len(writes) > 2
+    assert 6.0 * len(writes) < 0.04 * (clock[0] - began)
 
 
 def test_tells_of_its_progress(bench: Bench) -> None:
