@@ -243,7 +243,7 @@ def test_4bit_without_the_extra_names_it(
     folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(load, "find_spec", lambda name: None)
-    with pytest.raises(ModelUnavailable, match=r"pip install 'tuneward\[quant\]'"):
+    with pytest.raises(ModelUnavailable, match=r"pip install -e '\.\[quant\]'"):
         load_network(str(folder), home, quant="4bit", device="cuda")
 
 
