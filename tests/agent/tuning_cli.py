@@ -37,5 +37,13 @@ def main() -> int:
     return tuneward(sys.argv[1:])
 
 
+class Done:
+    """What a command printed and how it ended."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+        self.last = err.rstrip("\n").rpartition("\n")[2]
+
+
 if __name__ == "__main__":
     sys.exit(main())

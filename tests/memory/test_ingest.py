@@ -45,7 +45,7 @@ def memory(tmp_path: Path, embedder: Counting) -> Iterator[FaissMemory]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "root"
+    folder = tmp_path / "manuals"
     folder.mkdir()
     return folder
 
@@ -74,7 +74,7 @@ def take(memory: FaissMemory, root: Path, *paths: str) -> IngestReport:
 
 
 def short(source: str) -> str:
-    return source.rpartition("/root/")[2]
+    return source.rpartition("/manuals/")[2]
 
 
 def held(memory: FaissMemory) -> list[tuple[str, str, str]]:
